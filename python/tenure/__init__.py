@@ -1,0 +1,36 @@
+"""tenure: a job-management system in which a worker holds a job only while its lease lives."""
+
+from importlib.metadata import version as _version
+
+__version__ = _version("tenure")
+
+from tenure.app import Tenure
+from tenure.context import JobContext
+from tenure.errors import InvalidInput, JobCancelled, JobFailed, LeaseLost, ResultTimeout, StoreUnavailable, TenureError
+from tenure.job import Job, JobInfo
+from tenure.job_type import Backoff, JobRequest, Options
+from tenure.settings import Settings
+from tenure.verdict import Cancel, Completed, Dead, Retry, Snooze
+
+__all__ = [
+    "Backoff",
+    "Cancel",
+    "Completed",
+    "Dead",
+    "InvalidInput",
+    "Job",
+    "JobCancelled",
+    "JobContext",
+    "JobFailed",
+    "JobInfo",
+    "JobRequest",
+    "LeaseLost",
+    "Options",
+    "ResultTimeout",
+    "Retry",
+    "Settings",
+    "Snooze",
+    "StoreUnavailable",
+    "Tenure",
+    "TenureError",
+]

@@ -1,0 +1,209 @@
+"""One attempt: calling the handler, and turning what comes of it into an ending."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from tenure._codec import encode
+from tenure._engine import backoff_ms
+from tenure._settle import Ending
+from tenure.context import JobContext
+from tenure.errors import InvalidInput
+from tenure.verdict import Cancel, Completed, Dead, Retry, Snooze
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+    from tenure._engine import Lease
+    from tenure._start import Starter
+    from tenure.context import Reporter
+    from tenure.job_type import JobType
+
+logger = logging.getLogger("tenure.attempt")
+
+_LONGEST_ERROR: Final = 8 * 1024
+_MEDIUM: Final = 3
+
+Stop = Literal["lost", "cancel", "release"]
+
+
+class Attempt:
+    """A lease being run by this process.
+
+    Attributes:
+        lease: what is run.
+        recorded: its start is in PostgreSQL.
+        stop: why its handler was cancelled from outside, if it was.
+    """
+
+    __slots__ = ("_task", "lease", "recorded", "recording", "started", "stop")
+
+    def __init__(self, lease: Lease, *, recorded: bool) -> None:
+        """The attempt begins when its task does."""
+        self.lease = lease
+        self.recorded = recorded
+        self.recording: asyncio.Future[bool] | None = None
+        self.stop: Stop | None = None
+        self.started = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+
+    def runs_in(self, task: asyncio.Task[None]) -> None:
+        """Say which task to cancel."""
+        self._task = task
+
+    async def ensure_recorded(self, starter: Starter) -> bool:
+        """Record the start if it is not recorded yet; False: the lease is lost."""
+        if not self.recorded:
+            if self.recording is None:
+                self.recording = starter.record(self.lease)
+            self.recorded = await asyncio.shield(self.recording)
+        return self.recorded
+
+    def cancel(self, why: Stop) -> None:
+        """Cancel the handler; the first reason stands, but a lost lease outranks every other."""
+        if self.stop is None or why == "lost":
+            self.stop = why
+        if self._task is not None:
+            self._task.cancel()
+
+
+class _Invalid(Dead):
+    """A payload or result that no retry can mend."""
+
+
+async def call_handler(
+    job_type: JobType[..., object],
+    attempt: Attempt,
+    reporter: Reporter,
+    threads: Executor,
+    on_orphan: Callable[[asyncio.Future[Any]], None],
+) -> object:
+    """Run the handler: a coroutine on the loop, a plain function in a thread.
+
+    A thread cannot be stopped: `on_orphan` is given the future of one that goes on after its attempt was given up.
+    """
+    lease = attempt.lease
+    try:
+        arguments = job_type.signature.decode(lease.payload, lease.payload_format)
+    except msgspec.MsgspecError as error:
+        return _Invalid(f"the payload does not fit the handler: {error}")
+    if job_type.signature.context_name is not None:
+        arguments[job_type.signature.context_name] = JobContext(lease, reporter)
+    handler: Callable[..., Any] = job_type.handler
+    if job_type.is_async:
+        return await handler(**arguments)
+    call = functools.partial(contextvars.copy_context().run, functools.partial(handler, **arguments))
+    thread = asyncio.get_running_loop().run_in_executor(threads, call)
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        if not thread.done():
+            on_orphan(thread)
+        raise
+
+
+async def verdict_of(run: Any, timeout_ms: int, attempt: Attempt) -> object:  # noqa: ANN401 - a coroutine
+    """What the handler returned, or the verdict that its exception amounts to."""
+    limit = asyncio.timeout(timeout_ms / 1000 if timeout_ms else None)
+    try:
+        async with limit:
+            return await run
+    except TimeoutError as error:
+        return Retry(f"timed out after {timeout_ms} ms" if limit.expired() else error_text(error))
+    except asyncio.CancelledError as error:
+        if attempt.stop == "cancel":
+            return Cancel("cancelled while it ran")
+        if attempt.stop is None:
+            return Retry(error_text(error))
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
+        return Retry(error_text(error))
+
+
+def error_text(error: BaseException) -> str:
+    """The traceback as the audit keeps it: without NUL, its end at most 8 KiB."""
+    text = "".join(traceback.format_exception(error)).replace("\x00", "\\x00")
+    text = text.encode(errors="backslashreplace")[-_LONGEST_ERROR:].decode(errors="replace")
+    return text.strip()
+
+
+def ending_of(
+    verdict: object, attempt: Attempt, job_type: JobType[..., object] | None, max_result_bytes: int
+) -> Ending:
+    """The one place where a verdict becomes what is written."""
+    lease = attempt.lease
+    ending = functools.partial(
+        Ending,
+        lease=lease,
+        recorded=attempt.recorded,
+        duration_ms=(time.monotonic() - attempt.started) * 1000,
+    )
+    match verdict:
+        case Snooze(delay):
+            status = "SCHEDULED" if delay > 0 else "PENDING"
+            return ending(status=status, execution_status="SNOOZED", delay_ms=round(delay * 1000), attempts_back=1)
+        case Cancel(reason):
+            return ending(status="CANCELLED", execution_status="CANCELLED", error=reason or None)
+        case Dead(error):
+            reason = "invalid" if isinstance(verdict, _Invalid) else "dead"
+            return ending(status="FAILED", execution_status="FAILED", error=error, reason=reason)
+        case Retry(error, delay):
+            return _failed(ending, lease, job_type, error, delay)
+        case Completed(result):
+            pass
+        case result:
+            pass
+    payload_format = "json" if job_type is None else job_type.payload_format
+    try:
+        data = None if result is None else encode(result, payload_format, max_result_bytes, "result")
+    except InvalidInput as error:
+        return ending(status="FAILED", execution_status="FAILED", error=str(error), reason="invalid")
+    return ending(status="COMPLETED", execution_status="COMPLETED", result=data, result_format=payload_format)
+
+
+def released(attempt: Attempt) -> Ending:
+    """The ending of an attempt that a stopping worker gives back: ready at once, no attempt burnt."""
+    return Ending(
+        lease=attempt.lease,
+        recorded=attempt.recorded,
+        duration_ms=(time.monotonic() - attempt.started) * 1000,
+        status="PENDING",
+        execution_status="RELEASED",
+        error="the worker was stopped",
+        attempts_back=1,
+    )
+
+
+def _failed(
+    ending: Callable[..., Ending], lease: Lease, job_type: JobType[..., object] | None, error: str, delay: float | None
+) -> Ending:
+    if lease.attempt > lease.max_retries:
+        reason = "unknown_job_type" if job_type is None else "exhausted"
+        return ending(status="FAILED", execution_status="FAILED", error=error, reason=reason)
+    if delay is not None:
+        delay_ms = round(delay * 1000)
+    elif job_type is None:
+        delay_ms = backoff_ms(lease.attempt - 1)
+    else:
+        backoff = job_type.backoff
+        delay_ms = backoff_ms(
+            lease.attempt - 1, round(backoff.base * 1000), backoff.factor, round(backoff.cap * 1000), backoff.jitter
+        )
+    keep = job_type is not None and job_type.retry_priority == "keep"
+    return ending(
+        status="SCHEDULED" if delay_ms > 0 else "PENDING",
+        execution_status="FAILED",
+        error=error,
+        delay_ms=delay_ms,
+        # A retry comes back no higher than the medium band, so that what fails does not hold up what is urgent.
+        priority=None if keep else min(lease.priority, _MEDIUM),
+    )

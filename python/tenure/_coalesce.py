@@ -1,0 +1,64 @@
+"""Turning many single calls into few batches, without a timer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+
+class Coalescer(Generic[T]):
+    """Collects items and flushes them in batches; a batch is what piled up while others were under way.
+
+    A lonely item waits for nothing but the end of the current turn of the loop; under load batches grow by themselves.
+    The flush function must not raise: it owns what becomes of its items.
+    """
+
+    def __init__(self, flush: Callable[[list[T]], Awaitable[None]], *, most: int, in_flight: int) -> None:
+        """Prepare an empty coalescer.
+
+        Args:
+            flush: takes one batch.
+            most: the most items of a batch.
+            in_flight: the most batches under way at a time.
+        """
+        self._flush = flush
+        self._most = most
+        self._in_flight = in_flight
+        self._items: list[T] = []
+        self._flushers: set[asyncio.Task[None]] = set()
+
+    def add(self, item: T) -> None:
+        """Take one item into the next batch."""
+        self._items.append(item)
+        if len(self._flushers) < self._in_flight:
+            self._spawn()
+
+    def extend(self, items: list[T]) -> None:
+        """Take several items."""
+        self._items += items
+        if self._items and len(self._flushers) < self._in_flight:
+            self._spawn()
+
+    def __len__(self) -> int:
+        """How many items wait for a batch."""
+        return len(self._items)
+
+    async def drained(self) -> None:
+        """Wait until every item taken so far has been flushed."""
+        while self._flushers:
+            await asyncio.wait(self._flushers)
+
+    def _spawn(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._run())
+        self._flushers.add(task)
+        task.add_done_callback(self._flushers.discard)
+
+    async def _run(self) -> None:
+        while self._items:
+            batch, self._items = self._items[: self._most], self._items[self._most :]
+            await self._flush(batch)

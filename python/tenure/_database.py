@@ -1,0 +1,217 @@
+"""PostgreSQL: the pool, the statements, and what its errors mean. The only module that imports asyncpg."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import re
+from contextlib import asynccontextmanager, contextmanager
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import asyncpg
+
+from tenure.errors import (
+    Backpressure,
+    ConfigurationError,
+    InvalidInput,
+    MigrationError,
+    StoreUnavailable,
+    TenureError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+Row = asyncpg.Record
+Connection = asyncpg.Connection
+
+# The server broke a deadlock or a serialization conflict: the same statement may well succeed now.
+_CONFLICT: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_FULL: Final = (
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
+    asyncpg.OutOfMemoryError,
+    asyncpg.LockNotAvailableError,
+)
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
+_UNMIGRATED: Final = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.InvalidSchemaNameError,
+)
+_CONFLICT_TRIES: Final = 5
+_SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+def check_schema(schema: str) -> str:
+    """The schema's name, or `InvalidInput`: it becomes part of every statement, so only plain names pass."""
+    if not _SCHEMA_NAME.fullmatch(schema):
+        raise InvalidInput("schema", "lower-case letters, digits and _ (at most 63)", schema)
+    return schema
+
+
+@functools.cache
+def statement(name: str, schema: str) -> str:
+    """The text of `_queries/{name}.sql` for this schema."""
+    text = resources.files("tenure").joinpath("_queries", f"{name}.sql").read_text("utf-8")
+    return text.replace("{schema}", check_schema(schema))
+
+
+@contextmanager
+def _translated(schema: str) -> Iterator[None]:
+    """Turn what asyncpg raises into tenure's errors; a bug in a statement stays what it is."""
+    try:
+        yield
+    except TenureError:
+        raise
+    except _FULL as error:
+        raise Backpressure(f"postgresql refuses more work: {error}") from error
+    except _UNMIGRATED as error:
+        raise MigrationError(f"schema {schema} is not migrated, run `tenure migrate up`: {error}") from error
+    except _AWAY as error:
+        reason = str(error) or type(error).__name__
+        raise StoreUnavailable(f"postgresql cannot be asked: {reason}") from error
+
+
+async def _keep_session(connection: Any) -> None:  # noqa: ANN401 - asyncpg hands over a proxy without a public type
+    """Reset a returned connection only if a transaction was left open.
+
+    asyncpg's own reset costs a round trip for every statement; no statement of ours changes the session.
+    """
+    if connection.is_in_transaction():
+        await connection.reset()
+
+
+async def connect(url: str, *, schema: str = "gap006", timeout: float = 10.0) -> asyncpg.Connection:  # noqa: ASYNC109 - passed on to the driver
+    """One connection outside any pool, for migrations and checks; `timeout` in seconds."""
+    with _translated(schema), _valid_url():
+        return await asyncpg.connect(url, timeout=timeout, server_settings={"application_name": "tenure"})
+
+
+@contextmanager
+def _valid_url() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, asyncpg.ClientConfigurationError) as error:
+        # The text of the driver's error may repeat the URL and with it the password.
+        raise ConfigurationError("postgres_url must be a postgresql:// URL") from error
+    except (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidPasswordError,
+        asyncpg.InvalidCatalogNameError,
+    ) as error:
+        raise ConfigurationError(f"postgresql refuses the login: {error}") from error
+
+
+class Database:
+    """The pool and the statements of one schema.
+
+    Each call borrows a connection for one statement; nothing holds a transaction while a job runs.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str = "gap006",
+        max_connections: int = 10,
+        command_timeout: float = 30.0,
+        statement_cache: int = 200,
+    ) -> None:
+        """Prepare a pool; nothing is opened yet.
+
+        Args:
+            url: `postgresql://…`.
+            schema: where tenure's tables are.
+            max_connections: the most connections this process opens.
+            command_timeout: seconds after which a statement is given up.
+            statement_cache: prepared statements kept per connection; 0 behind PgBouncer older than 1.21.
+        """
+        self.schema = check_schema(schema)
+        self._url = url
+        self._max_connections = max_connections
+        self._command_timeout = command_timeout
+        self._statement_cache = statement_cache
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        """Open the pool's first connection, so that a wrong URL is told at once."""
+        with _translated(self.schema), _valid_url():
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=self._max_connections,
+                max_inactive_connection_lifetime=60.0,
+                timeout=10.0,
+                command_timeout=self._command_timeout,
+                statement_cache_size=self._statement_cache,
+                reset=_keep_session,
+                server_settings={"application_name": "tenure", "lock_timeout": "10s"},
+            )
+
+    async def close(self) -> None:
+        """Close the pool; a statement that does not end within 5 s is cut off."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            await asyncio.wait_for(pool.close(), 5.0)
+        except TimeoutError:
+            pool.terminate()
+
+    def sql(self, name: str) -> str:
+        """The text of the statement called `name`."""
+        return statement(name, self.schema)
+
+    async def fetch(self, name: str, *args: object, connection: asyncpg.Connection | None = None) -> list[asyncpg.Record]:
+        """Run the statement called `name` and return its rows.
+
+        Args:
+            name: a file of `_queries` without its ending.
+            args: its parameters.
+            connection: the caller's own connection (and transaction); a pooled one by default.
+
+        Raises:
+            StoreUnavailable: the server cannot be asked; the outcome is unknown.
+            Backpressure: the server has no room.
+            MigrationError: the schema is not there.
+        """
+        if connection is not None:
+            with _translated(self.schema):
+                return await connection.fetch(self.sql(name), *args)
+        for attempt in range(_CONFLICT_TRIES):
+            try:
+                with _translated(self.schema):
+                    return await self._borrowed_fetch(name, args)
+            except _CONFLICT:
+                if attempt == _CONFLICT_TRIES - 1:
+                    raise
+                # Jitter, so that the two that collided do not collide again.
+                await asyncio.sleep(random.uniform(0.001, 0.02) * 2**attempt)  # noqa: S311 - not a secret
+        raise AssertionError
+
+    async def _borrowed_fetch(self, name: str, args: Sequence[object]) -> list[asyncpg.Record]:
+        async with self._open_pool().acquire(timeout=10.0) as connection:
+            return await connection.fetch(self.sql(name), *args)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """A pooled connection inside a transaction; pass it to `fetch(connection=…)`."""
+        with _translated(self.schema):
+            async with self._open_pool().acquire(timeout=10.0) as connection, connection.transaction():
+                yield cast("asyncpg.Connection", connection)  # the pool's proxy has all of its methods
+
+    def _open_pool(self) -> asyncpg.Pool:
+        if self._pool is None:
+            raise StoreUnavailable("postgresql cannot be asked: the pool is closed")
+        return self._pool

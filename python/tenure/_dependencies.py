@@ -1,0 +1,133 @@
+"""Jobs that wait for jobs: checking the edges at enqueue, releasing dependents when a job ends."""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Final
+
+from tenure import _validate
+from tenure.errors import DependencyCycle, InvalidInput, UnknownDependency
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tenure._database import Connection, Database, Row
+    from tenure._enqueue import Enqueued, Enqueuer, NewJob
+    from tenure.job import Job
+
+_MOST_PARENTS: Final = 10_000
+_ENDED_BADLY: Final = ("FAILED", "CANCELLED")
+
+
+def parents_of(depends_on: Iterable[Job | str]) -> list[str]:
+    """The ids in a `depends_on`, each once."""
+    if isinstance(depends_on, str):
+        raise InvalidInput("depends_on", "a list of jobs or job ids", depends_on)
+    ids = dict.fromkeys(
+        _validate.job_id(parent if isinstance(parent, str) else getattr(parent, "id", parent), "depends_on")
+        for parent in depends_on
+    )
+    if len(ids) > _MOST_PARENTS:
+        raise InvalidInput("depends_on", f"at most {_MOST_PARENTS} jobs", len(ids))
+    return list(ids)
+
+
+def parents_first(jobs: Sequence[NewJob], parents: dict[str, list[str]]) -> list[NewJob]:
+    """The batch in an order in which no job comes before one it waits for.
+
+    Raises:
+        DependencyCycle: there is none. Jobs that exist already cannot wait for new ones, so no other cycle is possible.
+    """
+    own = {job.job_id: job for job in jobs}
+    graph = {job_id: own.keys() & parents.get(job_id, ()) for job_id in own}
+    try:
+        return [own[job_id] for job_id in TopologicalSorter(graph).static_order()]
+    except CycleError as error:
+        raise DependencyCycle("depends_on", "free of cycles", " -> ".join(error.args[1])) from error
+
+
+async def enqueue_dependents(
+    database: Database,
+    enqueuer: Enqueuer,
+    jobs: Sequence[NewJob],
+    parents: dict[str, list[str]],
+    connection: Connection,
+) -> list[Enqueued]:
+    """Insert jobs and their edges inside one transaction.
+
+    The parents are locked first: one that is being settled either has ended when its status is read here, or finds the new edges
+    when it goes on.
+
+    Args:
+        database: where the statements are.
+        enqueuer: inserts the rows.
+        jobs: the new jobs, parents first.
+        parents: by job id, what it waits for; new jobs of the same batch among them.
+        connection: inside a transaction.
+
+    Raises:
+        UnknownDependency: a parent neither exists nor is part of the batch.
+    """
+    own = {job.job_id: job for job in jobs}
+    outside = sorted({parent for needs in parents.values() for parent in needs if parent not in own})
+    known = await _lock(database, outside, connection)
+    edges: tuple[list[str], list[str], list[str], list[bool]] = ([], [], [], [])
+    for job in jobs:
+        policy = job.options.on_failure
+        for parent in parents.get(job.job_id, ()):
+            if parent in own:
+                own[parent].has_dependents = True
+                status = "CANCELLED" if own[parent].cancelled else "PENDING"
+            else:
+                status = known[parent]["status"]
+            satisfied = status == "COMPLETED" or (policy == "run" and status in _ENDED_BADLY)
+            job.cancelled |= policy == "cancel" and status in _ENDED_BADLY
+            job.pending_dependencies += not satisfied
+            for column, value in zip(edges, (job.job_id, parent, policy, satisfied), strict=True):
+                column.append(value)  # type: ignore[attr-defined]  # the columns differ in type
+    enqueued = await enqueuer.insert(jobs, connection)
+    kept = {one.job_id for one in enqueued if one.created}
+    rows = [row for row in zip(*edges, strict=True) if row[0] in kept]
+    if rows:
+        await database.fetch("insert_dependencies", *map(list, zip(*rows, strict=True)), connection=connection)
+    return enqueued
+
+
+async def _lock(database: Database, job_ids: list[str], connection: Connection) -> dict[str, Row]:
+    """Lock parents and mark those that had no dependents yet; their rows by id."""
+    if not job_ids:
+        return {}
+    known = {str(row["job_id"]): row for row in await database.fetch("lock_parents", job_ids, connection=connection)}
+    for job_id in job_ids:
+        if job_id not in known:
+            raise UnknownDependency("depends_on", "an existing job", job_id)
+    unmarked = [job_id for job_id, row in known.items() if not row["has_dependents"]]
+    if unmarked:
+        await database.fetch("mark_parents", unmarked, connection=connection)
+    return known
+
+
+async def release_dependents(
+    database: Database, ended: list[tuple[str, str]], connection: Connection
+) -> tuple[list[str], list[tuple[str, str, int]]]:
+    """Tell dependents of the jobs that ended, cascading through cancellations.
+
+    Args:
+        database: where the statement is.
+        ended: job id and final state of jobs that have dependents.
+        connection: the transaction that ended them.
+
+    Returns:
+        The ids of the jobs that are ready or scheduled now, and (queue, id, fence) of those cancelled with a parent.
+    """
+    ready: list[str] = []
+    cancelled: list[tuple[str, str, int]] = []
+    while ended:
+        columns = map(list, zip(*ended, strict=True))
+        rows = await database.fetch("release_dependents", *columns, connection=connection)
+        ready += [str(row["job_id"]) for row in rows if row["status"] != "CANCELLED"]
+        cancelled += [(row["queue"], str(row["job_id"]), row["fence"]) for row in rows if row["status"] == "CANCELLED"]
+        ended = [
+            (str(row["job_id"]), "CANCELLED") for row in rows if row["status"] == "CANCELLED" and row["has_dependents"]
+        ]
+    return ready, cancelled

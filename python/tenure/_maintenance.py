@@ -1,0 +1,151 @@
+"""The duties that keep a queue alive: promote, rescue, reconcile, watch workers, prune. One holder per queue, never an ordinary job."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from tenure._engine import NoGeneration
+from tenure._reconcile import FIRST_ID, mend_page, mend_recent
+from tenure._rescue import rescue
+from tenure.errors import TenureError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tenure._database import Database
+    from tenure._engine import Engine
+    from tenure._publish import Publisher
+    from tenure.settings import Settings
+
+logger = logging.getLogger("tenure.maintenance")
+
+_DUTY_MS: Final = 3000
+_LONGEST_SLEEP: Final = 0.2  # seconds a due job may wait for its promotion while every worker sleeps
+_ASK_FOR_DUTY: Final = 1.0
+_RECONCILE: Final = 5.0
+_RECENT: Final = 30.0
+_WATCH_WORKERS: Final = 10.0
+_PRUNE: Final = 600.0
+_BATCH: Final = 500
+
+
+@dataclass(slots=True)
+class _Clock:
+    """When each duty of one queue is next due, by the monotonic clock."""
+
+    duty: float = 0.0
+    rescue: float = 0.0
+    reconcile: float = 0.0
+    workers: float = 0.0
+    prune: float = 0.0
+    page: str = field(default=FIRST_ID)
+
+
+class Maintenance:
+    """Runs the duties of some queues while this process holds them.
+
+    Every decision is PostgreSQL's, so two holders for a moment, after a pause of one of them, do no harm.
+    """
+
+    def __init__(
+        self, database: Database, engine: Engine, publisher: Publisher, queues: Sequence[str], settings: Settings
+    ) -> None:
+        """Prepare; the stores must be open when it starts."""
+        self._database = database
+        self._engine = engine
+        self._publisher = publisher
+        self._queues = tuple(queues)
+        self._settings = settings
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to ask for the duties."""
+        if not self._tasks:
+            loop = asyncio.get_running_loop()
+            self._tasks = [loop.create_task(self._run(queue)) for queue in self._queues]
+
+    async def stop(self) -> None:
+        """Stop; the duties pass to somebody else when their hold expires."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, queue: str) -> None:
+        clock = _Clock()
+        while True:
+            try:
+                if await self._engine.duty(queue, _DUTY_MS):
+                    pause = await self._serve(queue, clock)
+                else:
+                    pause = _ASK_FOR_DUTY * random.uniform(0.5, 1.5)  # noqa: S311 - not a secret
+            except NoGeneration:
+                pause = _LONGEST_SLEEP  # whoever leases or pushes has the queue rebuilt
+            except TenureError as error:
+                logger.warning("maintenance waits: %s: %s", queue, error)
+                pause = _ASK_FOR_DUTY
+            except Exception:
+                # A bug in one duty must not stop the others for good.
+                logger.exception("maintenance failed: %s", queue)
+                pause = _ASK_FOR_DUTY
+            await asyncio.sleep(pause)
+
+    async def _serve(self, queue: str, clock: _Clock) -> float:
+        """Do what is due; seconds until to look again."""
+        promoted, next_due_ms = await self._engine.promote(queue, _BATCH)
+        now = time.monotonic()
+        if now >= clock.rescue:
+            clock.rescue = now + self._settings.rescue_seconds
+            while await self._rescue(queue) == _BATCH:
+                pass
+        if now >= clock.reconcile:
+            clock.reconcile = now + _RECONCILE
+            await self._reconcile(queue, clock)
+        if now >= clock.workers:
+            clock.workers = now + min(_WATCH_WORKERS, self._settings.heartbeat_ttl_seconds / 2)
+            await self._watch_workers()
+        if now >= clock.prune:
+            clock.prune = now + _PRUNE
+            await self._prune()
+        if promoted == _BATCH:
+            return 0.0
+        if next_due_ms < 0:
+            return _LONGEST_SLEEP
+        # Redis' clock and this one may differ; the error only moves a look, never a promotion.
+        return min(max(next_due_ms / 1000 - time.time(), 0.005), _LONGEST_SLEEP)
+
+    async def _rescue(self, queue: str) -> int:
+        return await rescue(self._database, self._engine, self._publisher, queue, _BATCH, self._settings.poison_after)
+
+    async def _reconcile(self, queue: str, clock: _Clock) -> None:
+        pushed = await mend_recent(self._database, self._engine, queue, _RECENT)
+        more, clock.page = await mend_page(self._database, self._engine, queue, clock.page)
+        if pushed + more:
+            logger.info("reconciled, jobs pushed again: %s: %d", queue, pushed + more)
+
+    async def _watch_workers(self) -> None:
+        """Copy heartbeats to the registry and declare the silent ones failed: two statements whatever the fleet's size."""
+        rows = await self._database.fetch("live_workers")
+        beats = await self._engine.beats([str(row["worker_id"]) for row in rows]) if rows else {}
+        if beats:
+            samples = [sample.decode() for sample in beats.values()]
+            await self._database.fetch("heartbeats", list(beats), samples)
+        stale_after = timedelta(seconds=self._settings.heartbeat_ttl_seconds)
+        for row in await self._database.fetch("mark_stale_workers", stale_after):
+            logger.warning("worker failed, its heartbeats stopped: %s", row[0])
+
+    async def _prune(self) -> None:
+        """Forget dead letters past their keep."""
+        while True:
+            rows = await self._database.fetch("prune_dead_letters", timedelta(days=self._settings.dead_letter_days), _BATCH)
+            for queue in {row["queue"] for row in rows}:
+                ids = [str(row["original_job_id"]) for row in rows if row["queue"] == queue]
+                await self._engine.forget_dead(queue, ids)
+            if len(rows) < _BATCH:
+                return

@@ -1,0 +1,121 @@
+"""From committed rows to Redis: pushing what is ready, and what happens where the push fails."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from tenure._coalesce import Coalescer
+from tenure._engine import Descriptor, NoGeneration
+from tenure.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tenure._database import Connection, Database
+    from tenure._engine import Engine
+
+logger = logging.getLogger("tenure.publish")
+
+_MOST: Final = 1000
+
+
+async def load_descriptors(database: Database, job_ids: Sequence[str]) -> dict[str, list[Descriptor]]:
+    """What Redis must know of those of these jobs that wait to be leased, by queue."""
+    by_queue: dict[str, list[Descriptor]] = defaultdict(list)
+    for start in range(0, len(job_ids), _MOST):
+        for row in await database.fetch("descriptors", job_ids[start : start + _MOST]):
+            values = dict(row)
+            by_queue[values.pop("queue")].append(Descriptor(**{**values, "job_id": str(values["job_id"])}))
+    return by_queue
+
+
+class Publisher:
+    """Pushes descriptors to Redis behind the commits that made them.
+
+    A push that fails loses nothing: PostgreSQL has the job. `on_unbuilt` is told which queue Redis has no generation of,
+    `on_unpushed` which queue may lack jobs until Redis can be asked again.
+    """
+
+    def __init__(
+        self, engine: Engine, database: Database, on_unbuilt: Callable[[str], None], on_unpushed: Callable[[str], None]
+    ) -> None:
+        """Prepare; the stores must be open when the first job comes."""
+        self._engine = engine
+        self._database = database
+        self._on_unbuilt = on_unbuilt
+        self._on_unpushed = on_unpushed
+        self._fresh: dict[str, Coalescer[Descriptor]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def publish(self, jobs: dict[str, list[Descriptor]]) -> None:
+        """Push new jobs, soon and in batches."""
+        for queue, descriptors in jobs.items():
+            pushes = self._fresh.get(queue)
+            if pushes is None:
+                # One batch at a time per queue: jobs reach it in the order of their commits.
+                pushes = Coalescer(functools.partial(self._push, queue), most=_MOST, in_flight=1)
+                self._fresh[queue] = pushes
+            pushes.extend(descriptors)
+
+    def publish_ids(self, job_ids: list[str]) -> None:
+        """Push jobs of which only the ids are at hand, soon."""
+        if job_ids:
+            self._spawn(self.requeue_ids(job_ids))
+
+    async def requeue_ids(self, job_ids: Sequence[str]) -> int:
+        """Push jobs that may sit somewhere in Redis already; how many wait to be leased."""
+        count = 0
+        for queue, descriptors in (await load_descriptors(self._database, job_ids)).items():
+            count += len(descriptors)
+            await self._guarded(queue, self._engine.requeue(queue, descriptors))
+        return count
+
+    def after_commit(self, connection: Connection, job_ids: list[str]) -> None:
+        """Push jobs that are part of the caller's transaction, once it has committed.
+
+        The driver tells of every statement, so nothing is polled. If the process dies in between, the reconciler finds them.
+        """
+        if not connection.is_in_transaction():
+            self.publish_ids(job_ids)
+            return
+
+        def statement_ran(_record: Any) -> None:  # noqa: ANN401 - the driver's type has no public name
+            if not connection.is_in_transaction():
+                connection.remove_query_logger(statement_ran)
+                # After a roll-back the rows are not there, and nothing is pushed.
+                self.publish_ids(job_ids)
+
+        connection.add_query_logger(statement_ran)
+
+    async def drained(self) -> None:
+        """Wait until every job taken so far is pushed or given up."""
+        await asyncio.gather(*(pushes.drained() for pushes in self._fresh.values()))
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _push(self, queue: str, batch: list[Descriptor]) -> None:
+        await self._guarded(queue, self._engine.enqueue(queue, batch))
+
+    async def _guarded(self, queue: str, push: Any) -> None:  # noqa: ANN401 - a coroutine of the engine
+        try:
+            await push
+        except NoGeneration:
+            self._on_unbuilt(queue)
+        except StoreUnavailable as error:
+            logger.warning("push failed, the reconciler will repeat it: %s: %s", queue, error)
+            self._on_unpushed(queue)
+
+    def _spawn(self, coroutine: Any) -> None:  # noqa: ANN401 - any coroutine
+        task = asyncio.get_running_loop().create_task(self._quietly(coroutine))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _quietly(self, coroutine: Any) -> None:  # noqa: ANN401 - any coroutine
+        try:
+            await coroutine
+        except StoreUnavailable as error:
+            logger.warning("push failed, the reconciler will repeat it: %s", error)

@@ -1,0 +1,20 @@
+-- Start and end of a batch of completed attempts in one write, for queues that record starts behind the run. The fence is
+-- raised by the same compare-and-set as at a recorded start, so of two runs of one lease only one is ever recorded.
+WITH verdict AS (
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::text[], $5::float8[], $6::uuid[])
+        AS v(job_id, fence, result, result_format, duration_ms, execution_id)
+), settled AS (
+    UPDATE {schema}.jobs AS j
+    SET status = 'COMPLETED', fence = v.fence, attempts = j.attempts + 1, worker_id = $7, result = v.result,
+        result_format = v.result_format, error = NULL, started_at = now() - v.duration_ms * interval '1 millisecond',
+        completed_at = now(), updated_at = now()
+    FROM verdict AS v
+    WHERE j.job_id = v.job_id AND j.fence = v.fence - 1 AND j.status IN ('PENDING', 'SCHEDULED')
+        AND ($8 OR NOT j.has_dependents)
+    RETURNING j.job_id, j.fence, j.has_dependents, j.attempts, j.started_at, v.duration_ms, v.execution_id
+), audited AS (
+    INSERT INTO {schema}.job_executions
+        (execution_id, job_id, worker_id, fence, attempt, status, started_at, completed_at, duration_ms)
+    SELECT execution_id, job_id, $7, fence, attempts, 'COMPLETED', started_at, now(), duration_ms FROM settled
+)
+SELECT job_id, fence, has_dependents, 'COMPLETED' AS status FROM settled

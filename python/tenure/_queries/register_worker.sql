@@ -1,0 +1,3 @@
+-- Enter a new incarnation of a worker.
+INSERT INTO {schema}.workers (worker_id, worker_name, worker_type, host, pid, queues, concurrency, status, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'ACTIVE', $8)

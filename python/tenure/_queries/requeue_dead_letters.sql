@@ -1,0 +1,20 @@
+-- Take a batch of dead letters back to life. Attempts and crashes start again; the fence never does.
+WITH taken AS (
+    DELETE FROM {schema}.dead_letter_queue
+    WHERE dlq_id IN (
+        SELECT dlq_id
+        FROM {schema}.dead_letter_queue
+        WHERE ($1::uuid[] IS NULL OR original_job_id = ANY($1)) AND ($2::text IS NULL OR queue = $2)
+            AND ($3::text IS NULL OR job_type = $3)
+        ORDER BY dlq_id
+        LIMIT $4
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING original_job_id
+)
+UPDATE {schema}.jobs AS j
+SET status = 'PENDING', run_at = now(), completed_at = NULL, error = NULL, attempts = 0, crashes = 0,
+    cancel_requested_at = NULL, updated_at = now()
+FROM taken AS t
+WHERE j.job_id = t.original_job_id AND j.status = 'FAILED'
+RETURNING j.job_id, j.queue

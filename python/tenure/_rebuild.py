@@ -1,0 +1,129 @@
+"""Building a queue in Redis from PostgreSQL: the first time, and whenever Redis was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+from tenure._publish import load_descriptors
+from tenure._reconcile import FIRST_ID, PAGE, mend_recent
+from tenure.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+    from tenure._database import Database
+    from tenure._engine import Engine
+
+logger = logging.getLogger("tenure.rebuild")
+
+_DUTY_MS: Final = 3000
+_LONGEST_PAUSE: Final = 2.0
+# What changed this long before an outage was noticed may have been lost with it.
+_RECENT: Final = 30.0
+
+
+class Rebuilder:
+    """Rebuilds queues whose generation is missing, one rebuild per queue at a time in the whole fleet.
+
+    Until the generation is set, every script answers NO_GENERATION, so nobody takes a queue that is half there for a short one.
+    """
+
+    def __init__(self, database: Database, engine: Engine) -> None:
+        """Prepare; the stores must be open when the first request comes."""
+        self._database = database
+        self._engine = engine
+        self._rebuilds: dict[str, asyncio.Task[None]] = {}
+        self._rechecks: dict[str, asyncio.Task[None]] = {}
+        self._unpushed: set[str] = set()
+
+    def request(self, queue: str) -> None:
+        """Rebuild a queue, unless that is under way."""
+        self._spawn(self._rebuilds, queue, self._rebuild(queue))
+
+    def recheck(self, queue: str) -> None:
+        """A push failed: compare what is recent as soon as Redis can be asked again."""
+        self._unpushed.add(queue)
+        self._spawn(self._rechecks, queue, self._recheck(queue))
+
+    def recheck_all(self, queues: Iterable[str]) -> None:
+        """Redis was away: what was sent meanwhile may have been lost."""
+        for queue in {*queues, *self._unpushed}:
+            self.recheck(queue)
+
+    async def settled(self) -> None:
+        """Wait until the rebuilds under way are over."""
+        if self._rebuilds:
+            await asyncio.wait(self._rebuilds.values())
+
+    async def stop(self) -> None:
+        """Give up what is under way; somebody else's next call finds the generation missing and goes on."""
+        tasks = [*self._rebuilds.values(), *self._rechecks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, running: dict[str, asyncio.Task[None]], queue: str, work: Coroutine[None, None, None]) -> None:
+        if queue in running:
+            work.close()
+            return
+        task = asyncio.get_running_loop().create_task(work)
+        running[queue] = task
+        task.add_done_callback(lambda _: running.pop(queue, None))
+
+    async def _rebuild(self, queue: str) -> None:
+        pause = 0.05
+        while True:
+            try:
+                if await self._engine.has_generation(queue):
+                    return
+                if await self._engine.duty(queue, _DUTY_MS):
+                    await self._build(queue)
+                    return
+            except StoreUnavailable as error:
+                logger.warning("rebuild waits: %s: %s", queue, error)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            # Another process rebuilds, or a store is away.
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - not a secret
+
+    async def _build(self, queue: str) -> None:
+        began = time.monotonic()
+        after, jobs, leases = FIRST_ID, 0, 0
+        while True:
+            rows = await self._database.fetch("live_page", queue, after, PAGE)
+            waiting = [str(row["job_id"]) for row in rows if row["status"] != "PROCESSING"]
+            running = [(str(row["job_id"]), row["fence"]) for row in rows if row["status"] == "PROCESSING"]
+            for descriptors in (await load_descriptors(self._database, waiting)).values():
+                await self._engine.rebuild(queue, descriptors)
+            if running:
+                # Their workers go on: they get a lease of full length, and whoever is dead does not extend it.
+                await self._engine.restore(queue, running, rebuilding=True)
+            jobs += len(waiting)
+            leases += len(running)
+            if len(rows) < PAGE:
+                break
+            after = str(rows[-1]["job_id"])
+            await self._engine.duty(queue, _DUTY_MS)
+        await self._engine.set_generation(queue)
+        # Jobs committed behind the page that would have had them, whose pushes were refused.
+        await mend_recent(self._database, self._engine, queue, time.monotonic() - began + _RECENT)
+        seconds = time.monotonic() - began
+        logger.info("queue rebuilt: %s, jobs %d, leases %d, %.3f s", queue, jobs, leases, seconds)
+
+    async def _recheck(self, queue: str) -> None:
+        pause = 0.1
+        while True:
+            try:
+                if not await self._engine.has_generation(queue):
+                    self.request(queue)
+                elif pushed := await mend_recent(self._database, self._engine, queue, 10 * _RECENT):
+                    logger.info("jobs pushed again: %s: %d", queue, pushed)
+            except StoreUnavailable:
+                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - not a secret
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                self._unpushed.discard(queue)
+                return

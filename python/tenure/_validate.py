@@ -1,0 +1,84 @@
+"""Checks of what callers pass in, before anything is written."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from tenure.errors import InvalidInput
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+_LONGEST_WAIT: Final = 10 * 366 * 86_400.0  # seconds; a delay beyond ten years is a mistake
+_MOST_TAGS: Final = 50
+
+
+def name(field: str, value: object, most: int = 128) -> str:
+    """A queue's or job type's name: it becomes part of keys and channels, so only plain characters pass."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value) or len(value) > most:
+        raise InvalidInput(field, f"1 to {most} letters, digits, '_', '.' or '-', not beginning with '.' or '-'", value)
+    return value
+
+
+def whole(field: str, value: object, least: int, most: int) -> int:
+    """A whole number within bounds; True and False are none."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidInput(field, f"a whole number from {least} to {most}", value)
+    return value
+
+
+def seconds(field: str, value: object, *, least: float = 0.0, most: float = _LONGEST_WAIT) -> float:
+    """A finite number of seconds within bounds."""
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not math.isfinite(value)
+        or not least <= value <= most
+    ):
+        raise InvalidInput(field, f"a number of seconds from {least:g} to {most:g}", value)
+    return float(value)
+
+
+def choice(field: str, value: object, allowed: tuple[str, ...]) -> str:
+    """One of a few words."""
+    if value not in allowed:
+        raise InvalidInput(field, "one of " + ", ".join(allowed), value)
+    return str(value)
+
+
+def moment(field: str, value: object) -> datetime:
+    """A point in time with a time zone; without one it would mean another time on another machine."""
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InvalidInput(field, "a datetime with a time zone", value)
+    return value
+
+
+def text(field: str, value: object, most: int) -> str:
+    """Text that PostgreSQL can store: no NUL, no lone surrogates, at most `most` bytes."""
+    if not isinstance(value, str) or not value or "\x00" in value or _size(value) > most:
+        raise InvalidInput(field, f"text of 1 to {most} bytes without NUL", value)
+    return value
+
+
+def tags(value: object) -> list[str]:
+    """A list of short texts."""
+    if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset) or len(value) > _MOST_TAGS:
+        raise InvalidInput("tags", f"a list of at most {_MOST_TAGS} texts", value)
+    return [text("tags", tag, 255) for tag in value]
+
+
+def job_id(value: object, field: str = "job_id") -> str:
+    """A job's id as 36 lower-case characters."""
+    try:
+        return str(value if isinstance(value, UUID) else UUID(str(value)))
+    except ValueError as error:
+        raise InvalidInput(field, "a UUID", value) from error
+
+
+def _size(value: str) -> int:
+    try:
+        return len(value.encode())
+    except UnicodeEncodeError:
+        return 1 << 62

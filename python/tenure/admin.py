@@ -1,0 +1,254 @@
+"""Reading and steering what is there: jobs, dead letters, workers, figures. The command line is a face of this."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tenure import _validate
+from tenure._codec import decode
+from tenure._dependencies import release_dependents
+from tenure._engine import NoGeneration
+from tenure.errors import IllegalTransition, JobNotFound, StoreUnavailable
+from tenure.job import Execution, JobInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from tenure._database import Database, Row
+    from tenure._engine import Engine
+    from tenure._publish import Publisher
+
+STATUSES: Final = ("PENDING", "SCHEDULED", "BLOCKED", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED")
+_MOST_LISTED: Final = 10_000
+_BATCH: Final = 500
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that no retry is left for. `reason`: exhausted, poison, dead, invalid or unknown_job_type."""
+
+    dlq_id: str
+    job_id: str
+    job_type: str
+    queue: str
+    priority: int
+    attempts: int
+    reason: str
+    error: str | None
+    payload: Any
+    tags: list[str]
+    created_at: datetime
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the registry: one incarnation of a worker; `running` is how many jobs PostgreSQL knows it to run."""
+
+    worker_id: str
+    worker_name: str
+    host: str
+    pid: int
+    queues: list[str]
+    concurrency: int
+    status: str
+    running: int
+    version: str | None
+    last_heartbeat: datetime
+    started_at: datetime | None
+    stopped_at: datetime | None
+
+
+class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs of a queue are in each state, and for how many seconds the oldest ready one has waited."""
+
+    queue: str
+    jobs: dict[str, int]
+    oldest_ready_seconds: float | None
+
+
+class Admin:
+    """What an operator may ask and do."""
+
+    def __init__(self, database: Database, engine: Engine, publisher: Publisher) -> None:
+        """Made by an open `Tenure`."""
+        self._database = database
+        self._engine = engine
+        self._publisher = publisher
+
+    async def show(self, job_id: str) -> JobInfo:
+        """One job's row.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        rows = await self._database.fetch("show_job", _validate.job_id(job_id))
+        if not rows:
+            raise JobNotFound(f"no job has this id: {job_id}")
+        return _job_info(rows[0])
+
+    async def list_jobs(
+        self,
+        *,
+        status: str | None = None,
+        queue: str | None = None,
+        job_type: str | None = None,
+        tag: str | None = None,
+        limit: int = 50,
+    ) -> list[JobInfo]:
+        """Jobs that match, newest first, at most `limit`."""
+        if status is not None:
+            _validate.choice("status", status, STATUSES)
+        _validate.whole("limit", limit, 1, _MOST_LISTED)
+        rows = await self._database.fetch("list_jobs", status, queue, job_type, tag, limit)
+        return [_job_info(row) for row in rows]
+
+    async def executions(self, job_id: str) -> list[Execution]:
+        """The audit of a job's attempts, first one first."""
+        rows = await self._database.fetch("executions", _validate.job_id(job_id))
+        return [msgspec.convert(_plain(row), Execution) for row in rows]
+
+    async def cancel(self, job_id: str) -> str:
+        """Cancel a job: at once where nobody runs it, otherwise its worker is asked; the state it has now.
+
+        Raises:
+            JobNotFound: there is none.
+            IllegalTransition: it has ended.
+        """
+        job_id = _validate.job_id(job_id)
+        async with self._database.transaction() as connection:
+            rows = await self._database.fetch("cancel", job_id, connection=connection)
+            if not rows:
+                raise JobNotFound(f"no job has this id: {job_id}")
+            row = rows[0]
+            if row["queue"] is None:
+                raise IllegalTransition(f"a job that has ended cannot be cancelled: {job_id} is {row['old_status']}")
+            ended = [(job_id, "CANCELLED")] if row["has_dependents"] and row["status"] == "CANCELLED" else []
+            ready, cancelled = await release_dependents(self._database, ended, connection)
+        await self._tell_redis_cancelled(row, job_id, cancelled)
+        await self._publisher.requeue_ids(ready)
+        return str(row["status"])
+
+    async def _tell_redis_cancelled(self, row: Row, job_id: str, cancelled: list[tuple[str, str, int]]) -> None:
+        try:
+            if row["status"] == "PROCESSING":
+                await self._engine.cancel_running(row["queue"], job_id, row["fence"], str(row["worker_id"]))
+            else:
+                await self._engine.cancel_queued(row["queue"], [job_id])
+            for queue, other, _ in cancelled:
+                await self._engine.cancel_queued(queue, [other])
+        except (NoGeneration, StoreUnavailable):
+            # PostgreSQL has it: a queued entry can never start, and a running attempt ends as CANCELLED instead of coming back.
+            return
+
+    async def retry(self, job_id: str) -> str:
+        """Make a scheduled, dead or cancelled job ready at once; its old state. Its attempts start again, its fence goes on.
+
+        Raises:
+            JobNotFound: there is none.
+            IllegalTransition: it is ready, running, blocked or completed.
+        """
+        job_id = _validate.job_id(job_id)
+        rows = await self._database.fetch("retry_now", job_id)
+        if not rows:
+            raise JobNotFound(f"no job has this id: {job_id}")
+        row = rows[0]
+        if row["queue"] is None:
+            raise IllegalTransition(f"only a scheduled, dead or cancelled job can be retried: {job_id} is {row['old_status']}")
+        if row["old_status"] == "FAILED":
+            await self._forget_dead(row["queue"], [job_id])
+        await self._publisher.requeue_ids([job_id])
+        return str(row["old_status"])
+
+    async def dead_letters(
+        self, *, queue: str | None = None, job_type: str | None = None, limit: int = 50
+    ) -> list[DeadLetter]:
+        """Dead letters that match, newest first, at most `limit`."""
+        _validate.whole("limit", limit, 1, _MOST_LISTED)
+        return [_dead_letter(row) for row in await self._database.fetch("list_dead_letters", queue, job_type, limit)]
+
+    async def dead_letter(self, job_id: str) -> DeadLetter:
+        """One dead letter, by its job's id.
+
+        Raises:
+            JobNotFound: the job has none.
+        """
+        rows = await self._database.fetch("show_dead_letter", _validate.job_id(job_id))
+        if not rows:
+            raise JobNotFound(f"no dead letter has this job id: {job_id}")
+        return _dead_letter(rows[0])
+
+    async def requeue_dead_letters(
+        self, *, job_ids: Sequence[str] | None = None, queue: str | None = None, job_type: str | None = None
+    ) -> int:
+        """Make dead letters ready again, all that match or the jobs named, in batches; how many."""
+        ids = None if job_ids is None else [_validate.job_id(job_id) for job_id in job_ids]
+        total = 0
+        while rows := await self._database.fetch("requeue_dead_letters", ids, queue, job_type, _BATCH):
+            await self._forget_rows(rows)
+            await self._publisher.requeue_ids([str(row["job_id"]) for row in rows])
+            total += len(rows)
+        return total
+
+    async def purge_dead_letters(
+        self, *, job_ids: Sequence[str] | None = None, queue: str | None = None, job_type: str | None = None
+    ) -> int:
+        """Delete dead letters, all that match or the jobs named, in batches; how many. The jobs and their audit stay."""
+        ids = None if job_ids is None else [_validate.job_id(job_id) for job_id in job_ids]
+        total = 0
+        while rows := await self._database.fetch("purge_dead_letters", ids, queue, job_type, _BATCH):
+            await self._forget_rows(rows)
+            total += len(rows)
+        return total
+
+    async def workers(self, *, live_only: bool = True) -> list[WorkerInfo]:
+        """The registry, newest first."""
+        rows = await self._database.fetch("list_workers", live_only)
+        return [msgspec.convert(_plain(row), WorkerInfo) for row in rows]
+
+    async def stats(self) -> list[QueueStats]:
+        """Every queue's jobs by state, all in one snapshot of PostgreSQL."""
+        by_queue: dict[str, dict[str, int]] = {}
+        oldest: dict[str, float | None] = {}
+        for row in await self._database.fetch("stats"):
+            by_queue.setdefault(row["queue"], dict.fromkeys(STATUSES, 0))[row["status"]] = row["jobs"]
+            if row["status"] == "PENDING":
+                oldest[row["queue"]] = row["oldest_seconds"]
+        return [
+            QueueStats(queue=queue, jobs=jobs, oldest_ready_seconds=oldest.get(queue)) for queue, jobs in by_queue.items()
+        ]
+
+    async def _forget_rows(self, rows: Sequence[Row]) -> None:
+        for queue in {row["queue"] for row in rows}:
+            await self._forget_dead(queue, [str(row["job_id"]) for row in rows if row["queue"] == queue])
+
+    async def _forget_dead(self, queue: str, job_ids: list[str]) -> None:
+        try:
+            await self._engine.forget_dead(queue, job_ids)
+        except (NoGeneration, StoreUnavailable):
+            return  # an entry that stays behind is only counted, never run
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """A row with ids as text, as everywhere outside PostgreSQL."""
+    return {key: str(value) if key.endswith("_id") and value is not None else value for key, value in row.items()}
+
+
+def _payload(row: Row, column: str, format_column: str) -> Any:  # noqa: ANN401 - whatever was encoded
+    return None if row[column] is None else decode(row[column], row[format_column] or "json")
+
+
+def _job_info(row: Row) -> JobInfo:
+    values = _plain(row)
+    values["payload"] = _payload(row, "payload", "payload_format")
+    values["result"] = _payload(row, "result", "result_format")
+    values["metadata"] = json.loads(row["metadata"])
+    values["timeout"] = None if row["timeout_ms"] is None else row["timeout_ms"] / 1000
+    return msgspec.convert(values, JobInfo)
+
+
+def _dead_letter(row: Row) -> DeadLetter:
+    values = _plain(row)
+    values["payload"] = _payload(row, "payload", "payload_format")
+    return msgspec.convert(values, DeadLetter)

@@ -1,0 +1,330 @@
+"""`Tenure`: where handlers are registered, jobs enqueued and workers started."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from tenure import _validate
+from tenure._checks import check_postgres, check_redis, check_urls
+from tenure._codec import decode
+from tenure._database import Database
+from tenure._dependencies import enqueue_dependents, parents_first, parents_of
+from tenure._engine import Engine, new_ids
+from tenure._enqueue import Enqueuer, prepare
+from tenure._publish import Publisher
+from tenure._rebuild import Rebuilder
+from tenure._results import Results
+from tenure.admin import Admin
+from tenure.errors import InvalidInput, JobCancelled, JobFailed, NotOpen, UnknownJobType
+from tenure.job import Job
+from tenure.job_type import Backoff, JobRequest, JobType, Options
+from tenure.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from tenure._engine import Event
+    from tenure._enqueue import Enqueued, NewJob
+    from tenure.worker import Worker
+
+logger = logging.getLogger("tenure")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Stores:
+    """What an open app holds: both stores and the parts that work on them."""
+
+    def __init__(self, settings: Settings, postgres_url: str, redis_url: str) -> None:
+        self.redis_url: Final = redis_url
+        self.database: Final = Database(
+            postgres_url,
+            schema=settings.schema,
+            max_connections=settings.postgres_connections,
+            statement_cache=settings.statement_cache,
+        )
+        self.engine: Final = Engine(
+            redis_url,
+            worker_id=new_ids(1)[0],
+            prefix=settings.prefix,
+            lease_ms=round(settings.lease_seconds * 1000),
+            on_event=self._on_event,
+        )
+        self.rebuilder: Final = Rebuilder(self.database, self.engine)
+        self.publisher: Final = Publisher(
+            self.engine, self.database, self.rebuilder.request, self.rebuilder.recheck
+        )
+        self.enqueuer: Final = Enqueuer(self.database, self.publisher)
+        self.results: Final = Results(self.database, self.engine)
+        self.admin: Final = Admin(self.database, self.engine, self.publisher)
+
+    def _on_event(self, event: Event) -> None:
+        if event.kind == "reconnected":
+            self.rebuilder.recheck_all(())
+        self.results.on_event(event)
+
+
+class Tenure:
+    """A set of handlers and the stores their jobs live in.
+
+    Without settings, and without `TENURE_*` variables, one embedded PostgreSQL and Valkey per user are started or joined.
+    """
+
+    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:  # noqa: ANN401 - fields of Settings
+        """Prepare; nothing is opened yet.
+
+        Args:
+            settings: Defaults to what the environment's `TENURE_*` variables say.
+            overrides: fields of `Settings` that differ from the environment.
+        """
+        if settings is not None and overrides:
+            raise InvalidInput("overrides", "absent where settings are given", sorted(overrides))
+        self.settings: Final = settings if settings is not None else Settings.from_env(**overrides)
+        self._job_types: dict[str, JobType[..., Any]] = {}
+        self._stores: _Stores | None = None
+        self._exit: AsyncExitStack | None = None
+
+    # --- handlers
+
+    def job(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        priority: int = 3,
+        timeout: float | None = None,
+        max_retries: int = 5,
+        backoff: Backoff | None = None,
+        retry_priority: str = "medium",
+        record: str = "before",
+        payload_format: str = "json",
+    ) -> Callable[[Callable[P, R]], JobType[P, R]]:
+        """Register a handler: an `async def`, run on the loop, or a plain function, run in a thread.
+
+        Args:
+            name: the job type. Defaults to the function's name.
+            queue: where its jobs wait. Defaults to "default".
+            priority: 1 (low) to 5 (high). Defaults to 3.
+            timeout: seconds an attempt may run. Defaults to none.
+            max_retries: attempts after the first. Defaults to 5.
+            backoff: the delay before each retry. Defaults to `Backoff()`.
+            retry_priority: `medium` lets a retry come back no higher than the medium band, `keep` as it was. Defaults to
+                `medium`.
+            record: `before` commits the start before the handler runs; `behind` runs at once and records the start with the end,
+                or after 50 ms: faster, but a job can run twice without a trace if its worker dies early. Defaults to `before`.
+            payload_format: `json` or `msgpack`. Defaults to `json`.
+
+        Raises:
+            InvalidInput: a value is out of bounds, or the name is taken.
+        """
+        options = Options(queue=queue, priority=priority, timeout=timeout, max_retries=max_retries)
+
+        def register(handler: Callable[P, R]) -> JobType[P, R]:
+            job_type = JobType(
+                self,
+                handler,
+                name=name or handler.__name__,
+                options=options,
+                backoff=backoff or Backoff(),
+                retry_priority=retry_priority,
+                record=record,
+                payload_format=payload_format,
+            )
+            if job_type.name in self._job_types:
+                raise InvalidInput("name", "a job type that is not registered yet", job_type.name)
+            self._job_types[job_type.name] = job_type
+            return job_type
+
+        return register
+
+    @property
+    def job_types(self) -> Mapping[str, JobType[..., Any]]:
+        """The registered handlers by job type."""
+        return self._job_types
+
+    # --- life
+
+    async def __aenter__(self) -> Tenure:
+        """Open both stores and check that they keep what tenure promises.
+
+        Raises:
+            ConfigurationError: a URL or a server's configuration is refused; the message says what to change.
+            StoreUnavailable: a store does not answer.
+            MigrationError: the schema is not there, or older or newer than this version.
+        """
+        if self._stores is not None:
+            raise NotOpen("the app is open already")
+        async with AsyncExitStack() as undo:
+            postgres_url, redis_url = self.settings.postgres_url, self.settings.redis_url
+            check_urls(self.settings)
+            if postgres_url is None or redis_url is None:
+                from tenure._embedded import EmbeddedStores  # noqa: PLC0415 - its wheels are an extra
+
+                embedded = EmbeddedStores(self.settings)
+                own_postgres, own_redis = await embedded.start()
+                undo.push_async_callback(embedded.stop)
+                postgres_url, redis_url = postgres_url or own_postgres, redis_url or own_redis
+            stores = _Stores(self.settings, postgres_url, redis_url)
+            await stores.database.open()
+            undo.push_async_callback(stores.database.close)
+            if self.settings.postgres_url is None:
+                await self._migrate_embedded(postgres_url)
+            await check_postgres(stores.database, self.settings)
+            undo.callback(stores.engine.close)
+            check_redis(await stores.engine.open(), self.settings)
+            self._exit = undo.pop_all()
+        self._stores = stores
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish what is under way and close both stores."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Finish what is under way and close both stores; may be called twice."""
+        stores, self._stores = self._stores, None
+        exit_stack, self._exit = self._exit, None
+        if stores is None or exit_stack is None:
+            return
+        async with exit_stack:
+            await stores.enqueuer.drained()
+            try:
+                await asyncio.wait_for(stores.rebuilder.settled(), 5.0)
+                await asyncio.wait_for(stores.publisher.drained(), 5.0)
+            except TimeoutError:
+                logger.warning("closed while redis is away, the reconciler will push what is left")
+            await stores.rebuilder.stop()
+            await stores.results.stop()
+
+    async def _migrate_embedded(self, url: str) -> None:
+        """The embedded database is this program's own: it is brought up to date without being asked."""
+        from tenure._migrate import up  # noqa: PLC0415 - only where it is needed
+
+        await up(url, self.settings.schema)
+
+    # --- jobs
+
+    async def enqueue(self, job_type: str, /, arguments: Mapping[str, object] | None = None, **options: Any) -> Job:  # noqa: ANN401 - fields of Options
+        """Enqueue by name, for callers that do not import the handler; `options` are the fields of `Options`."""
+        bound = self._registered(job_type).options(**options)
+        return await bound.enqueue(**(arguments or {}))
+
+    async def enqueue_many(self, requests: Sequence[JobRequest], *, connection: Any = None) -> list[Job]:  # noqa: ANN401 - the caller's driver
+        """Enqueue many jobs in a few statements; a request may depend on another one of the same call.
+
+        Args:
+            requests: made by `JobType.request`. All of them are checked before the first is written.
+            connection: an asyncpg connection whose transaction the jobs join. Defaults to one of tenure's own.
+
+        Returns:
+            The jobs, in the order of the requests.
+        """
+        requests = list(requests)
+        ids = new_ids(len(requests))
+        limit = self.settings.max_payload_bytes
+        jobs = [
+            prepare(request, self._registered(request.job_type), limit, job_id)
+            for request, job_id in zip(requests, ids, strict=True)
+        ]
+        for request in requests:
+            if request.options.connection is not None and request.options.connection is not connection:
+                raise InvalidInput("connection", "given to enqueue_many itself", request.job_type)
+        parents = {
+            job.job_id: needs
+            for job, request in zip(jobs, requests, strict=True)
+            if request.options.depends_on and (needs := parents_of(request.options.depends_on))
+        }
+        stores = self._open()
+        enqueued = await self._insert(stores, jobs, parents, connection)
+        return [Job(self, one.job_id, one.job_type, one.queue, created=one.created) for one in enqueued]
+
+    async def enqueue_request(self, request: JobRequest) -> Job:
+        """Enqueue one request; when this returns it is committed, or part of the caller's transaction."""
+        options = request.options
+        if options.connection is not None or options.depends_on:
+            return (await self.enqueue_many([request], connection=options.connection))[0]
+        job_type = self._registered(request.job_type)
+        stores = self._open()
+        one = await stores.enqueuer.one(prepare(request, job_type, self.settings.max_payload_bytes, new_ids(1)[0]))
+        return Job(self, one.job_id, one.job_type, one.queue, created=one.created)
+
+    async def _insert(
+        self, stores: _Stores, jobs: list[NewJob], parents: dict[str, list[str]], connection: Any  # noqa: ANN401 - the caller's driver
+    ) -> list[Enqueued]:
+        if not parents:
+            return await stores.enqueuer.many(jobs, connection)
+        ordered = parents_first(jobs, parents)
+        if connection is not None:
+            enqueued = await enqueue_dependents(stores.database, stores.enqueuer, ordered, parents, connection)
+            stores.publisher.after_commit(connection, [one.job_id for one in enqueued])
+        else:
+            async with stores.database.transaction() as own:
+                enqueued = await enqueue_dependents(stores.database, stores.enqueuer, ordered, parents, own)
+            stores.publisher.publish_ids([one.job_id for one in enqueued])
+        by_id = dict(zip((job.job_id for job in ordered), enqueued, strict=True))
+        return [by_id[job.job_id] for job in jobs]
+
+    def job_handle(self, job_id: str, job_type: str = "", queue: str = "default") -> Job:
+        """A handle on a job of which the id is known; the queue matters for how soon `result` hears of the end."""
+        return Job(self, _validate.job_id(job_id), job_type, queue, created=False)
+
+    async def wait_result(self, job: Job, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - the handler's; part of the API
+        """What `Job.result` returns and raises."""
+        row = await self._open().results.wait(job, timeout)
+        if row["status"] == "FAILED":
+            raise JobFailed(job.id, row["error"] or "")
+        if row["status"] == "CANCELLED":
+            raise JobCancelled(job.id, "job was cancelled")
+        return None if row["result"] is None else decode(row["result"], row["result_format"])
+
+    # --- work
+
+    def worker(
+        self, *, queues: Sequence[str] | None = None, concurrency: int = 10, name: str | None = None
+    ) -> Worker:
+        """A worker in this process, for `async with app.worker(): …`.
+
+        Args:
+            queues: what it serves. Defaults to the queues of the registered handlers.
+            concurrency: the most jobs at a time. Defaults to 10.
+            name: shown in the registry. Defaults to host and process id.
+        """
+        from tenure.worker import Worker  # noqa: PLC0415 - a producer needs none of it
+
+        _validate.whole("concurrency", concurrency, 1, 10_000)
+        if queues is None:
+            queues = sorted({job_type.defaults.queue for job_type in self._job_types.values()}) or ["default"]
+        names = [_validate.name("queues", queue) for queue in dict.fromkeys(queues)]
+        stores = self._open()
+        return Worker(
+            stores.database,
+            self.settings,
+            stores.redis_url,
+            self._job_types,
+            queues=names,
+            concurrency=concurrency,
+            name=name,
+        )
+
+    @property
+    def admin(self) -> Admin:
+        """Reading and steering what is there: jobs, dead letters, workers, figures."""
+        return self._open().admin
+
+    def _registered(self, job_type: str) -> JobType[..., Any]:
+        found = self._job_types.get(job_type)
+        if found is None:
+            raise UnknownJobType("job_type", "registered with this app", job_type)
+        return found
+
+    def _open(self) -> _Stores:
+        if self._stores is None:
+            raise NotOpen("the app is not open, use `async with app`")
+        return self._stores

@@ -1,0 +1,143 @@
+"""Every error that tenure raises on purpose.
+
+    TenureError
+    ├── InvalidInput            a value was refused before anything was written
+    │   ├── PayloadTooLarge
+    │   ├── PayloadInvalid
+    │   ├── UnknownJobType
+    │   ├── UnknownDependency
+    │   └── DependencyCycle
+    ├── ConfigurationError      a setting or a server's configuration is refused
+    ├── NotOpen                 the app is used outside `async with app`
+    ├── StoreUnavailable        PostgreSQL or Redis cannot be asked
+    │   └── Backpressure        a store is there and refuses more work for now
+    ├── MigrationError          the schema is not what the migrations say
+    ├── JobNotFound
+    ├── IllegalTransition       the job's state does not allow the verb
+    ├── LeaseLost               the lease died: nothing was changed
+    └── ResultError             the job ended otherwise than with a result
+        ├── JobFailed
+        ├── JobCancelled
+        └── ResultTimeout
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_SHOWN: Final = 80  # characters of a refused value that a message repeats
+
+
+class TenureError(Exception):
+    """Base of every error that tenure raises on purpose."""
+
+
+class InvalidInput(TenureError):
+    """A value was refused before anything was written.
+
+    Attributes:
+        field: the name of the parameter, setting or column.
+        limit: what is allowed, in words.
+        value: what was given, shortened; never a secret.
+    """
+
+    def __init__(self, field: str, limit: str, value: object) -> None:
+        """Name the field, the limit and the value."""
+        self.field = field
+        self.limit = limit
+        self.value = shorten(value)
+        super().__init__(f"{field} must be {limit}: {self.value}")
+
+
+class PayloadTooLarge(InvalidInput):
+    """The encoded payload or result has more bytes than the limit."""
+
+
+class PayloadInvalid(InvalidInput):
+    """The arguments or the result cannot be encoded without changing them."""
+
+
+class UnknownJobType(InvalidInput):
+    """No handler is registered under this job type."""
+
+
+class UnknownDependency(InvalidInput):
+    """A job in `depends_on` does not exist."""
+
+
+class DependencyCycle(InvalidInput):
+    """The dependencies of one `enqueue_many` form a cycle."""
+
+
+class ConfigurationError(TenureError):
+    """A setting or a server's configuration is refused; the message says what to change."""
+
+
+class NotOpen(TenureError):
+    """The app is used outside `async with app`."""
+
+
+class StoreUnavailable(TenureError):
+    """PostgreSQL or Redis cannot be asked; what was sent may or may not have happened."""
+
+
+class Backpressure(StoreUnavailable):
+    """A store is there and refuses more work for now (memory, disk or connections are used up)."""
+
+
+class MigrationError(TenureError):
+    """The schema is not what the migrations say."""
+
+
+class JobNotFound(TenureError):
+    """No job has this id."""
+
+
+class IllegalTransition(TenureError):
+    """The job's state does not allow the verb."""
+
+
+class LeaseLost(TenureError):
+    """The lease died: another attempt may hold the job, and nothing was changed."""
+
+    def __init__(self, job_id: str, fence: int, why: str) -> None:
+        """Name the lease and why it is lost."""
+        self.job_id = job_id
+        self.fence = fence
+        super().__init__(f"lease lost, {why}: {job_id}:{fence}")
+
+
+class ResultError(TenureError):
+    """The job ended otherwise than with a result, or not in time."""
+
+    def __init__(self, job_id: str, message: str) -> None:
+        """Name the job and what became of it."""
+        self.job_id = job_id
+        super().__init__(f"{message}: {job_id}")
+
+
+class JobFailed(ResultError):
+    """The job is in the dead letter queue.
+
+    Attributes:
+        error: the error text of its last attempt.
+    """
+
+    def __init__(self, job_id: str, error: str) -> None:
+        """Keep the error text of the last attempt."""
+        self.error = error
+        super().__init__(job_id, f"job failed, {error}" if error else "job failed")
+
+
+class JobCancelled(ResultError):
+    """The job was cancelled."""
+
+
+class ResultTimeout(ResultError, TimeoutError):
+    """The job has not ended in time; it goes on."""
+
+
+def shorten(value: object) -> str:
+    """The value as a message may show it: its repr, at most 80 characters."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"

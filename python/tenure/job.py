@@ -1,0 +1,115 @@
+"""A job as its enqueuer holds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tenure.app import Tenure
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the audit: one attempt under one fence; `duration_ms` by the worker's monotonic clock."""
+
+    execution_id: str
+    worker_id: str | None
+    fence: int
+    attempt: int
+    status: str
+    started_at: datetime
+    completed_at: datetime | None
+    duration_ms: float | None
+    error: str | None
+
+
+class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's row, read once. Times are UTC; `timeout` in seconds; `payload` and `result` decoded."""
+
+    job_id: str
+    job_type: str
+    queue: str
+    status: str
+    priority: int
+    attempts: int
+    max_retries: int
+    crashes: int
+    fence: int
+    timeout: float | None
+    run_at: datetime
+    idempotency_key: str | None
+    worker_id: str | None
+    pending_dependencies: int
+    cancel_requested_at: datetime | None
+    progress: float | None
+    progress_note: str | None
+    payload: Any
+    result: Any
+    error: str | None
+    tags: list[str]
+    metadata: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+class Job:
+    """A handle on an enqueued job.
+
+    Attributes:
+        id: 36 characters, a UUIDv7.
+        job_type: the registered name.
+        queue: the queue it is in.
+        created: False where an idempotency key named a job that was there before.
+    """
+
+    __slots__ = ("_app", "created", "id", "job_type", "queue")
+
+    def __init__(self, app: Tenure, job_id: str, job_type: str, queue: str, *, created: bool = True) -> None:
+        """Made by enqueue and by `Tenure.job_handle`."""
+        self._app = app
+        self.id = job_id
+        self.job_type = job_type
+        self.queue = queue
+        self.created = created
+
+    def __repr__(self) -> str:
+        """Name the job."""
+        return f"Job({self.id!r}, job_type={self.job_type!r}, queue={self.queue!r})"
+
+    async def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109 - the handler's; part of the API
+        """Wait for the end and return the handler's result.
+
+        Args:
+            timeout: seconds. Defaults to waiting for ever.
+
+        Raises:
+            JobFailed: it is in the dead letter queue.
+            JobCancelled: it was cancelled.
+            ResultTimeout: it has not ended in time.
+        """
+        return await self._app.wait_result(self, timeout)
+
+    async def info(self) -> JobInfo:
+        """The job's row as it is now."""
+        return await self._app.admin.show(self.id)
+
+    async def status(self) -> str:
+        """The job's state as it is now."""
+        return (await self.info()).status
+
+    async def executions(self) -> list[Execution]:
+        """The audit of its attempts, first one first."""
+        return await self._app.admin.executions(self.id)
+
+    async def cancel(self) -> str:
+        """Cancel it: at once where nobody runs it, otherwise its handler is cancelled; the state it has now.
+
+        Raises:
+            IllegalTransition: it has ended.
+        """
+        return await self._app.admin.cancel(self.id)

@@ -1,0 +1,191 @@
+"""A job type: a registered handler with its defaults, callable as before and enqueuable."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar
+
+from tenure import _validate
+from tenure._codec import FORMATS
+from tenure._signature import Signature
+from tenure.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime, timedelta
+
+    from tenure.app import Tenure
+    from tenure.job import Job
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MODES: Final = ("before", "behind")
+JITTERS: Final = ("full", "equal", "none")
+RETRY_PRIORITIES: Final = ("medium", "keep")
+ON_FAILURE: Final = ("hold", "cancel", "run")
+_MOST_RETRIES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """The delay before retry n (from 1): `min(base * factor ** (n - 1) + jitter, cap)`, in seconds.
+
+    Attributes:
+        base: seconds. Defaults to 1.
+        factor: growth per retry. Defaults to 2.
+        cap: the longest delay in seconds. Defaults to 60.
+        jitter: `full` draws from the whole delay, `equal` from its upper half, `none` not at all. Defaults to `full`.
+    """
+
+    base: float = 1.0
+    factor: float = 2.0
+    cap: float = 60.0
+    jitter: Literal["full", "equal", "none"] = "full"
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no delay."""
+        _validate.seconds("backoff.base", self.base, least=0.001)
+        _validate.seconds("backoff.cap", self.cap, least=0.001)
+        _validate.choice("backoff.jitter", self.jitter, JITTERS)
+        if not 1.0 <= self.factor <= 100.0:  # noqa: PLR2004 - the bounds are in the message
+            raise InvalidInput("backoff.factor", "a number from 1 to 100", self.factor)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a job is run; a job type holds defaults, a single enqueue may differ.
+
+    Attributes:
+        queue: the queue's name. Defaults to "default".
+        priority: 1 (low) to 5 (high). Defaults to 3.
+        timeout: seconds an attempt may run. Defaults to none.
+        max_retries: attempts after the first. Defaults to 5.
+        delay: seconds, or a timedelta, until the job becomes ready. Defaults to none.
+        run_at: when the job becomes ready; needs a time zone. Defaults to now.
+        idempotency_key: a second job with the same key is not made; the first is returned. Defaults to none.
+        tags: short texts to find the job by. Defaults to none.
+        metadata: a small JSON object kept beside the job. Defaults to none.
+        depends_on: jobs, or their ids, that must complete first. Defaults to none.
+        on_failure: if one of them fails or is cancelled: `hold` waits for it to be retried, `cancel` cancels this job too,
+            `run` runs it all the same. Defaults to `hold`.
+        connection: an asyncpg connection whose transaction the job joins. Defaults to one of tenure's own.
+    """
+
+    queue: str = "default"
+    priority: int = 3
+    timeout: float | None = None
+    max_retries: int = 5
+    delay: float | timedelta | None = None
+    run_at: datetime | None = None
+    idempotency_key: str | None = None
+    tags: Iterable[str] = ()
+    metadata: Mapping[str, object] | None = None
+    depends_on: Iterable[Job | str] = ()
+    on_failure: Literal["hold", "cancel", "run"] = "hold"
+    connection: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no worker could honour."""
+        _validate.name("queue", self.queue)
+        _validate.whole("priority", self.priority, 1, 5)
+        _validate.whole("max_retries", self.max_retries, 0, _MOST_RETRIES)
+        if self.timeout is not None:
+            _validate.seconds("timeout", self.timeout, least=0.001, most=30 * 86_400.0)
+        _validate.choice("on_failure", self.on_failure, ON_FAILURE)
+        if self.delay is not None and self.run_at is not None:
+            raise InvalidInput("delay", "absent where run_at is given", self.delay)
+        if self.run_at is not None:
+            _validate.moment("run_at", self.run_at)
+        if self.idempotency_key is not None:
+            _validate.text("idempotency_key", self.idempotency_key, 255)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A job that is not enqueued yet, for `Tenure.enqueue_many`.
+
+    Attributes:
+        job_type: the registered handler's name.
+        arguments: by name.
+        options: how it is run.
+        job_id: given in advance, so that other requests of the same call can depend on it. Defaults to a new UUIDv7.
+    """
+
+    job_type: str
+    arguments: dict[str, object]
+    options: Options = field(default_factory=Options)
+    job_id: str | None = None
+
+
+class JobType(Generic[P, R]):
+    """A handler that `Tenure.job` registered. Calling it runs the function itself, here and now."""
+
+    def __init__(
+        self,
+        app: Tenure,
+        handler: Callable[P, R],
+        *,
+        name: str,
+        options: Options,
+        backoff: Backoff,
+        retry_priority: str,
+        record: str,
+        payload_format: str,
+    ) -> None:
+        """Made by `Tenure.job`, which documents the parameters."""
+        self.name: Final = _validate.name("job_type", name, 255)
+        self.handler: Final = handler
+        self.is_async: Final = inspect.iscoroutinefunction(handler)
+        self.backoff: Final = backoff
+        self.retry_priority: Final = _validate.choice("retry_priority", retry_priority, RETRY_PRIORITIES)
+        self.record: Final = _validate.choice("record", record, MODES)
+        self.payload_format: Final = _validate.choice("payload_format", payload_format, FORMATS)
+        self.signature: Final = Signature(handler)
+        self.defaults: Final = options
+        self._app: Final = app
+        self.__wrapped__ = handler
+        self.__doc__ = handler.__doc__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the handler itself; no job is made."""
+        return self.handler(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        """Name the job type."""
+        return f"JobType({self.name!r})"
+
+    async def enqueue(self, *args: Any, **kwargs: Any) -> Job:  # noqa: ANN401 - the handler's own, less its context
+        """Enqueue one job with the type's options; when this returns it is committed."""
+        return await self._app.enqueue_request(self.request(*args, **kwargs))
+
+    def request(self, *args: Any, **kwargs: Any) -> JobRequest:  # noqa: ANN401 - the handler's own, less its context
+        """The same job as a value, for `Tenure.enqueue_many`."""
+        return JobRequest(self.name, self.signature.bind(args, kwargs), self.defaults)
+
+    def options(self, *, job_id: str | None = None, **changes: Any) -> BoundOptions:  # noqa: ANN401 - fields of Options
+        """The type with other options for the next enqueue; takes the fields of `Options`, and `job_id`."""
+        if unknown := changes.keys() - set(Options.__dataclass_fields__):
+            raise InvalidInput("options", "among " + ", ".join(Options.__dataclass_fields__), sorted(unknown))
+        given_id = None if job_id is None else _validate.job_id(job_id)
+        return BoundOptions(self._app, self, replace(self.defaults, **changes), given_id)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundOptions:
+    """A job type with options of its own for the jobs enqueued through it."""
+
+    _app: Tenure
+    _type: JobType[..., Any]
+    _options: Options
+    _job_id: str | None
+
+    async def enqueue(self, *args: Any, **kwargs: Any) -> Job:  # noqa: ANN401 - the handler's own, less its context
+        """Enqueue one job; when this returns it is committed, or part of the caller's transaction."""
+        return await self._app.enqueue_request(self.request(*args, **kwargs))
+
+    def request(self, *args: Any, **kwargs: Any) -> JobRequest:  # noqa: ANN401 - the handler's own, less its context
+        """The same job as a value, for `Tenure.enqueue_many`."""
+        return JobRequest(self._type.name, self._type.signature.bind(args, kwargs), self._options, self._job_id)
+

@@ -1,0 +1,257 @@
+"""A worker: one process's slots, from the lease to the ending."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+from tenure import __version__
+from tenure._attempt import Attempt, call_handler, ending_of, released, verdict_of
+from tenure._engine import Engine, new_ids
+from tenure._feed import Feed
+from tenure._maintenance import Maintenance
+from tenure._progress import ContextReporter
+from tenure._publish import Publisher
+from tenure._rebuild import Rebuilder
+from tenure._settle import Settler
+from tenure._start import Starter
+from tenure.errors import StoreUnavailable
+from tenure.verdict import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from tenure._database import Database
+    from tenure._engine import Event, Lease
+    from tenure.job_type import JobType
+    from tenure.settings import Settings
+
+logger = logging.getLogger("tenure.worker")
+
+_TICK: Final = 0.25  # seconds between two proofs that the event loop is alive
+_BEHIND: Final = 0.05  # seconds a job may run before its start gets a write of its own, where starts are recorded behind
+
+
+class Worker:
+    """Leases, runs and settles jobs of some queues, at most `concurrency` at a time; `async with` starts and stops it."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        redis_url: str,
+        job_types: Mapping[str, JobType[..., object]],
+        *,
+        queues: Sequence[str],
+        concurrency: int,
+        name: str | None = None,
+    ) -> None:
+        """Made by `Tenure.worker`, which documents the parameters."""
+        self.worker_id: Final = new_ids(1)[0]
+        self.name: Final = name or f"{socket.gethostname()}:{os.getpid()}"
+        self._database = database
+        self._settings = settings
+        self._job_types = job_types
+        self._queues = tuple(queues)
+        self._concurrency = concurrency
+        lease_ms = round(settings.lease_seconds * 1000)
+        self._engine = Engine(
+            redis_url, worker_id=self.worker_id, prefix=settings.prefix, lease_ms=lease_ms, on_event=self._on_event
+        )
+        self._rebuilder = Rebuilder(database, self._engine)
+        self._publisher = Publisher(self._engine, database, self._rebuilder.request, self._rebuilder.recheck)
+        self._starter = Starter(database, self.worker_id, settings.lease_seconds * 0.8)
+        self._settler = Settler(database, self._engine, self._publisher, self.worker_id, self._on_lost)
+        self._reporter = ContextReporter(database, self._attempt_of, self._starter)
+        self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
+        self._maintenance = Maintenance(database, self._engine, self._publisher, self._queues, settings)
+        self._feed = Feed(self._engine, self._queues, self.free_slots, self._take, self._rebuilder)
+        self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._orphans = 0
+        self._ticker: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Worker:
+        """Register, beat and begin to lease."""
+        await self._engine.open()
+        self._engine.core.listen()
+        row = (self.worker_id, self.name, "default", socket.gethostname(), os.getpid(), list(self._queues))
+        await self._database.fetch("register_worker", *row, self._concurrency, __version__)
+        self._tick()
+        self._engine.core.start_heartbeat(
+            round(self._settings.heartbeat_seconds * 1000), round(self._settings.heartbeat_ttl_seconds * 1000)
+        )
+        self._maintenance.start()
+        self._feed.start()
+        logger.info("worker started: %s %s, queues %s", self.name, self.worker_id, ", ".join(self._queues))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop gracefully: no new leases, the grace time for what runs, the rest is given back."""
+        await self.stop(self._settings.grace_seconds)
+
+    async def stop(self, grace: float) -> None:
+        """Stop leasing, wait up to `grace` seconds for what runs, give the rest back without burning an attempt."""
+        logger.info("worker stops, attempts running: %d", len(self._attempts))
+        await self._feed.stop()
+        await self._tell_status("DRAINING")
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for attempt in list(self._attempts.values()):
+            attempt.cancel("release")
+        if self._tasks:
+            # Handlers that swallow their cancellation are left behind; their fence refuses what they still try.
+            await asyncio.wait(self._tasks, timeout=max(1.0, grace / 10))
+        try:
+            await asyncio.wait_for(self._settler.drained(), max(5.0, grace))
+            await asyncio.wait_for(self._publisher.drained(), 5.0)
+        except TimeoutError:
+            logger.warning("stores are away, the rescuer will settle what is left: %d", self._settler.unsettled)
+        await self._maintenance.stop()
+        await self._rebuilder.stop()
+        if self._ticker is not None:
+            self._ticker.cancel()
+        await asyncio.to_thread(self._engine.core.stop_heartbeat)
+        await self._tell_status("STOPPED")
+        self._engine.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        logger.info("worker stopped: %s", self.worker_id)
+
+    def free_slots(self) -> int:
+        """How many more jobs may be taken now; none while endings pile up because PostgreSQL does not keep pace."""
+        taken = len(self._attempts) + self._orphans
+        if self._settler.unsettled > max(1000, 4 * self._concurrency):
+            return 0
+        return self._concurrency - taken
+
+    @property
+    def running(self) -> int:
+        """Attempts under way."""
+        return len(self._attempts)
+
+    def _take(self, leases: list[Lease]) -> None:
+        """Run what was leased; every attempt is a task of its own."""
+        loop = asyncio.get_running_loop()
+        for lease in leases:
+            attempt = Attempt(lease, recorded=False)
+            self._attempts[lease.job_id, lease.fence] = attempt
+            task = loop.create_task(self._run(attempt))
+            attempt.runs_in(task)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, attempt: Attempt) -> None:
+        lease = attempt.lease
+        key = (lease.job_id, lease.fence)
+        try:
+            await self._run_to_end(attempt)
+        except asyncio.CancelledError:
+            # A cancellation that came before the handler ran is given back too: PostgreSQL knows that it was asked for.
+            if attempt.stop in ("release", "cancel") and await self._confirmed(attempt):
+                attempt.recorded = True
+                self._settler.add(released(attempt))
+            else:
+                self._engine.core.drop(lease.queue, [key])
+        except Exception:
+            logger.exception("attempt broke, the rescuer will take the lease back: %s:%d", *key)
+            self._engine.core.drop(lease.queue, [key])
+        finally:
+            del self._attempts[key]
+            self._feed.slot_freed()
+
+    async def _run_to_end(self, attempt: Attempt) -> None:
+        lease = attempt.lease
+        recorder: asyncio.TimerHandle | None = None
+        if lease.mode == "behind":
+            recorder = asyncio.get_running_loop().call_later(_BEHIND, self._record_behind, attempt)
+        elif not await attempt.ensure_recorded(self._starter):
+            self._engine.core.drop(lease.queue, [(lease.job_id, lease.fence)])
+            return
+        job_type = self._job_types.get(lease.job_type)
+        attempt.started = time.monotonic()
+        try:
+            run = self._handle(job_type, attempt)
+            verdict = await verdict_of(run, lease.timeout_ms, attempt)
+        finally:
+            if recorder is not None:
+                recorder.cancel()
+        ending = ending_of(verdict, attempt, job_type, self._settings.max_result_bytes)
+        if ending.status != "COMPLETED" or attempt.recording is not None:
+            if not await attempt.ensure_recorded(self._starter):
+                self._on_lost(lease)
+                self._engine.core.drop(lease.queue, [(lease.job_id, lease.fence)])
+                return
+            ending.recorded = True
+        self._settler.add(ending)
+
+    async def _handle(self, job_type: JobType[..., object] | None, attempt: Attempt) -> object:
+        if job_type is None:
+            return Retry(f"no handler is registered here for the job type: {attempt.lease.job_type}")
+        return await call_handler(job_type, attempt, self._reporter, self._threads, self._orphaned)
+
+    def _record_behind(self, attempt: Attempt) -> None:
+        task = asyncio.get_running_loop().create_task(self._record_or_lose(attempt))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _record_or_lose(self, attempt: Attempt) -> None:
+        if not await attempt.ensure_recorded(self._starter):
+            attempt.cancel("lost")
+
+    async def _confirmed(self, attempt: Attempt) -> bool:
+        """Whether an attempt that was cut off has a recorded start, so that giving it back can be recorded too."""
+        return await asyncio.shield(attempt.ensure_recorded(self._starter))
+
+    def _orphaned(self, thread: asyncio.Future[Any]) -> None:
+        """Keep a slot for a thread that goes on after its attempt was given up."""
+        self._orphans += 1
+        thread.add_done_callback(self._orphan_ended)
+
+    def _orphan_ended(self, thread: asyncio.Future[Any]) -> None:
+        self._orphans -= 1
+        if not thread.cancelled():
+            thread.exception()  # seen: nobody waits for it any more
+        self._feed.slot_freed()
+
+    def _attempt_of(self, job_id: str, fence: int) -> Attempt | None:
+        return self._attempts.get((job_id, fence))
+
+    def _on_lost(self, lease: Lease) -> None:
+        logger.warning("lease lost, nothing was changed: %s:%d %s", lease.job_id, lease.fence, lease.job_type)
+
+    def _on_event(self, event: Event) -> None:
+        match event.kind:
+            case "wake":
+                self._feed.wake()
+            case "reconnected":
+                self._rebuilder.recheck_all(self._queues)
+                self._feed.wake()
+            case "no_generation":
+                self._rebuilder.request(event.queue)
+            case "lost" | "cancel" as why:
+                attempt = self._attempts.get((event.job_id, event.fence))
+                if attempt is not None:
+                    logger.warning("attempt stops, %s: %s:%d", why, event.job_id, event.fence)
+                    attempt.cancel(why)
+            case "redis_down":
+                logger.warning("redis is away, reconnecting")
+            case _:
+                pass
+
+    def _tick(self) -> None:
+        self._engine.core.tick(len(self._attempts), self._concurrency)
+        self._ticker = asyncio.get_running_loop().call_later(_TICK, self._tick)
+
+    async def _tell_status(self, status: str) -> None:
+        try:
+            await self._database.fetch("worker_status", self.worker_id, status)
+        except StoreUnavailable as error:
+            logger.warning("worker status was not recorded: %s: %s", status, error)

@@ -1,0 +1,12 @@
+-- Purpose: push new jobs, and wake idle workers for those that are ready.
+-- Guarantee: idempotent on (job, fence); a job whose lease is live is skipped; at most as many workers are woken as jobs became ready.
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle
+-- ARGV: queue, inbox_prefix, jobs
+-- Returns: NO_GENERATION | PUSHED ready scheduled skipped woken
+
+if redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
+check_types()
+local jobs = jobs_in_arguments(3)
+local kept = without_live(jobs)
+local ready, scheduled, woken = put(kept, now_ms(), ARGV[1], ARGV[2])
+return { 'PUSHED', ready, scheduled, #jobs - #kept, woken }

@@ -1,0 +1,30 @@
+-- Forgets leases whose jobs have ended. A lease found in processing was live, so the job's descriptor is the one it was leased by.
+-- One found in rescue may be older than a descriptor that was pushed since, which must stay.
+
+local function forget(members, processing, rescue, jobs, cancelled)
+  local deadlines = redis.call('ZMSCORE', processing, unpack(members))
+  redis.call('ZCARD', rescue)
+  redis.call('HLEN', jobs)
+  local live, ended = {}, {}
+  for i, member in ipairs(members) do
+    local id, fence = string.match(member, '^(.-):(%d+)$')
+    if deadlines[i] then
+      live[#live + 1] = member
+      ended[#ended + 1] = id
+    elseif redis.call('ZREM', rescue, member) == 1 then
+      local newer = string.match(redis.call('HGET', jobs, id) or '', '^1 %d (%d+) ')
+      if newer and tonumber(newer) < tonumber(fence) then ended[#ended + 1] = id end
+    end
+  end
+  if #live > 0 then redis.call('ZREM', processing, unpack(live)) end
+  if #ended > 0 then redis.call('HDEL', jobs, unpack(ended)) end
+  if redis.call('EXISTS', cancelled) == 1 then redis.call('SREM', cancelled, unpack(members)) end
+  return #ended
+end
+
+-- Tells whoever waits for a result that these jobs have ended; where nobody listens it costs one command.
+local function tell_settled(channel, members)
+  local ids = {}
+  for i, member in ipairs(members) do ids[i] = string.match(member, '^(.-):') end
+  redis.call('PUBLISH', channel, table.concat(ids, '\n'))
+end

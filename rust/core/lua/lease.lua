@@ -1,0 +1,48 @@
+-- Purpose: take up to `want` ready jobs, best priority first, first in first out inside a priority.
+-- Guarantee: a job is leased to one worker: an entry whose lease is live already is dropped as a double, one without descriptor is
+--   dropped for the reconciler to restore. Costs O(log n) per job whatever the queue's length. A worker is entered as idle exactly if
+--   the queue ran out.
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle
+-- ARGV: want, lease_ms, worker_id, promote_limit
+-- Returns: NO_GENERATION | LEASED now_ms next_due_ms exhausted (id descriptor)*
+
+if redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
+check_types()
+local want, now = tonumber(ARGV[1]), now_ms()
+promote(tonumber(ARGV[4]), now)
+
+local ids = {}
+for key = 2, 4 do
+  if #ids >= want then break end
+  local popped = redis.call('ZPOPMIN', KEYS[key], want - #ids)
+  for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
+end
+
+local reply, leases = { 'LEASED', now, -1, 0 }, {}
+if #ids > 0 then
+  local descriptors = redis.call('HMGET', KEYS[7], unpack(ids))
+  local members = {}
+  for i, id in ipairs(ids) do
+    local fence = string.match(descriptors[i] or '', '^1 %d (%d+) ')
+    members[i] = fence and id .. ':' .. string.format('%.0f', fence + 1) or id
+  end
+  local live = redis.call('ZMSCORE', KEYS[6], unpack(members))
+  local deadline = now + tonumber(ARGV[2])
+  for i, id in ipairs(ids) do
+    if descriptors[i] and not live[i] then
+      leases[#leases + 1] = deadline
+      leases[#leases + 1] = members[i]
+      reply[#reply + 1] = id
+      reply[#reply + 1] = descriptors[i]
+    end
+  end
+  if #leases > 0 then redis.call('ZADD', KEYS[6], unpack(leases)) end
+end
+
+if #ids < want then
+  redis.call('ZADD', KEYS[8], want - #leases / 2, ARGV[3])
+  reply[3], reply[4] = next_due(), 1
+else
+  redis.call('ZREM', KEYS[8], ARGV[3])
+end
+return reply

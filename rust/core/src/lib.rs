@@ -1,0 +1,62 @@
+//! The hot path of `tenure`, without Python: ready queues, leases and heartbeats on Redis or Valkey.
+//!
+//! `PostgreSQL` is the durable truth; everything here can be rebuilt from it. What this crate promises is narrower:
+//! every verb is one script, a script changes nothing unless all its checks passed, and a lease that this process can
+//! no longer trust is reported by [`Event::Lost`] before its deadline in Redis is over.
+//!
+//! # Layout
+//! - [`options`], [`error`], [`event`]: what goes in, what comes out, what nobody asked for
+//! - [`keys`]: the only place that builds names of keys and channels
+//! - [`job`]: a job as Redis holds it (descriptor)
+//! - [`script`]: the Lua files of `lua/`, their keys and their replies
+//! - `link`: one connection that reconnects for ever and never hangs
+//! - one typed caller a verb: `enqueue`, [`lease`], `acknowledge`, `extend`, `rescue`, `promote`, `cancel`, `reconcile`, `duty`,
+//!   `depths`; they hang their methods on [`store::Store`]
+//! - [`held`]: the leases this process holds and until when it may trust them
+//! - [`heartbeat`]: the thread that keeps them; [`inbox`]: the subscription that hears wake-ups and settled jobs
+//! - [`server`]: what is known of the server before it is trusted
+//! - [`backoff`], [`ids`], [`histogram`]: retry delays, job ids, latency histograms
+//!
+//! Units: every `*_ms` is integer milliseconds; times are those of the Redis server unless said otherwise.
+
+pub mod backoff;
+pub mod error;
+pub mod event;
+pub mod heartbeat;
+pub mod held;
+pub mod histogram;
+pub mod ids;
+pub mod inbox;
+pub mod job;
+pub mod keys;
+pub mod lease;
+pub mod options;
+pub mod script;
+pub mod server;
+pub mod store;
+
+mod acknowledge;
+mod cancel;
+mod depths;
+mod duty;
+mod enqueue;
+mod extend;
+mod link;
+mod promote;
+mod reconcile;
+mod rescue;
+
+pub use depths::Depths;
+pub use enqueue::Pushed;
+pub use error::{Error, Result};
+pub use event::{Event, EventSink};
+pub use heartbeat::Heartbeat;
+pub use held::Held;
+pub use histogram::Histogram;
+pub use inbox::Inbox;
+pub use job::{Descriptor, JobFence};
+pub use keys::Keys;
+pub use lease::{Lease, LeaseBatch};
+pub use options::Options;
+pub use server::ServerInfo;
+pub use store::Store;

@@ -1,0 +1,62 @@
+//! Verbs that bring Redis after PostgreSQL: `missing`, `restore`, and the generation of a queue.
+
+use crate::{
+    error::{Error, Result},
+    job::{JobFence, member},
+    script::{GENERATION, MISSING, RESTORE},
+    store::{CHUNK, Store},
+};
+
+impl Store {
+    /// Which of these waiting jobs (id, current fence) this queue does not have.
+    pub async fn missing(&self, queue: &str, jobs: &[JobFence]) -> Result<Vec<String>> {
+        let keys = self.keys.queue(queue)?;
+        let mut missing = Vec::new();
+        for chunk in jobs.chunks(CHUNK) {
+            let mut reply = self
+                .link
+                .script(&MISSING, &keys, |command| {
+                    for (job_id, fence) in chunk {
+                        command.arg(job_id).arg(member(job_id, fence + 1));
+                    }
+                })
+                .await?;
+            missing.extend(reply.rest().ok_or_else(|| Error::unexpected_reply(MISSING.name))?);
+        }
+        Ok(missing)
+    }
+
+    /// Gives running jobs (id, fence) that have no lease here one of full length; how many. With `rebuilding` the queue need not be
+    /// built.
+    pub async fn restore(&self, queue: &str, leases: &[JobFence], rebuilding: bool) -> Result<usize> {
+        let keys = self.keys.queue(queue)?;
+        let mut restored = 0;
+        for chunk in leases.chunks(CHUNK) {
+            let mut reply = self
+                .link
+                .script(&RESTORE, &keys, |command| {
+                    command.arg(u8::from(rebuilding)).arg(self.options.lease_ms);
+                    for (job_id, fence) in chunk {
+                        command.arg(member(job_id, *fence));
+                    }
+                })
+                .await?;
+            restored += reply.count().ok_or_else(|| Error::unexpected_reply(RESTORE.name))?;
+        }
+        Ok(restored)
+    }
+
+    /// Declares the queue built; false if it was before.
+    pub async fn set_generation(&self, queue: &str) -> Result<bool> {
+        let keys = self.keys.queue(queue)?;
+        let mut reply = self.link.script(&GENERATION, &keys, |_| {}).await?;
+        Ok(reply.number().ok_or_else(|| Error::unexpected_reply(GENERATION.name))? == 1)
+    }
+
+    /// Whether the queue is built.
+    pub async fn has_generation(&self, queue: &str) -> Result<bool> {
+        let keys = self.keys.queue(queue)?;
+        let value = self.link.query("has_generation", redis::cmd("EXISTS").arg(&keys.generation)).await?;
+        redis::from_redis_value(value).map_err(|_| Error::unexpected_reply("has_generation"))
+    }
+}

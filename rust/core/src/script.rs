@@ -1,0 +1,199 @@
+//! The Lua files: one per verb, known by their hash, with their keys written once.
+//!
+//! A verb's `keys` are words of [`QueueKeys`](crate::keys::QueueKeys), in the order in which the script expects them. A test compares them with the header
+//! of the file.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, Value};
+
+/// One script.
+#[derive(Debug)]
+pub struct Verb {
+    /// The name of its file.
+    pub name: &'static str,
+    /// Its keys, in order.
+    pub keys: &'static [&'static str],
+    /// The file itself, with its header.
+    pub file: &'static str,
+    /// What the server is sent: the shared parts it needs, then the file.
+    pub source: &'static str,
+    hash: LazyLock<String>,
+}
+
+macro_rules! verb {
+    ($(#[$doc:meta])* $constant:ident, $name:literal, [$($key:literal),+] $(, $include:literal)*) => {
+        $(#[$doc])*
+        pub static $constant: Verb = Verb {
+            name: $name,
+            keys: &[$($key),+],
+            file: include_str!(concat!("../lua/", $name, ".lua")),
+            source: concat!(
+                include_str!("../lua/include/queue.lua"),
+                $(include_str!(concat!("../lua/include/", $include, ".lua")),)*
+                include_str!(concat!("../lua/", $name, ".lua"))
+            ),
+            hash: LazyLock::new(|| redis::Script::new($constant.source).get_hash().to_owned()),
+        };
+    };
+}
+
+verb!(
+    /// Push new jobs.
+    ENQUEUE, "enqueue", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"], "put"
+);
+verb!(
+    /// Push jobs that may sit somewhere already.
+    REQUEUE, "requeue", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue"], "put"
+);
+verb!(
+    /// Take ready jobs.
+    LEASE, "lease", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+);
+verb!(
+    /// Forget leases of ended jobs.
+    ACKNOWLEDGE, "acknowledge", ["generation", "processing", "rescue", "jobs", "cancelled"], "forget"
+);
+verb!(
+    /// Acknowledge dead letters.
+    BURY, "bury", ["generation", "processing", "rescue", "jobs", "cancelled", "dead"], "forget"
+);
+verb!(
+    /// Extend live leases.
+    EXTEND, "extend", ["generation", "processing", "cancelled"]
+);
+verb!(
+    /// Take back expired leases.
+    RESCUE, "rescue", ["generation", "processing", "rescue"]
+);
+verb!(
+    /// Make due jobs ready.
+    PROMOTE, "promote", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+);
+verb!(
+    /// Take cancelled jobs out.
+    CANCEL, "cancel", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+);
+verb!(
+    /// Ask a worker to stop a job.
+    STOP, "stop", ["generation", "cancelled"]
+);
+verb!(
+    /// Which waiting jobs are not here.
+    MISSING, "missing", ["generation", "high", "medium", "low", "scheduled", "processing", "rescue"]
+);
+verb!(
+    /// Give running jobs a lease.
+    RESTORE, "restore", ["generation", "processing", "rescue"]
+);
+verb!(
+    /// Declare the queue built.
+    GENERATION, "generation", ["generation"]
+);
+verb!(
+    /// Hold the maintenance duty.
+    DUTY, "duty", ["duty"]
+);
+
+/// Every script there is.
+pub static VERBS: [&Verb; 14] = [
+    &ENQUEUE,
+    &REQUEUE,
+    &LEASE,
+    &ACKNOWLEDGE,
+    &BURY,
+    &EXTEND,
+    &RESCUE,
+    &PROMOTE,
+    &CANCEL,
+    &STOP,
+    &MISSING,
+    &RESTORE,
+    &GENERATION,
+    &DUTY,
+];
+
+impl Verb {
+    /// The call by hash; arguments follow the keys.
+    #[must_use]
+    pub fn call(&self, keys: &[&str]) -> Cmd {
+        debug_assert_eq!(keys.len(), self.keys.len(), "keys of {}", self.name);
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.hash.as_str()).arg(keys.len()).arg(keys);
+        command
+    }
+
+    /// The command that makes the server know the script.
+    #[must_use]
+    pub fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.source);
+        command
+    }
+}
+
+/// A script's reply: a status word, then what follows it.
+#[derive(Debug)]
+pub struct Reply {
+    /// For example `LEASED`.
+    pub status: String,
+    rest: std::vec::IntoIter<Value>,
+}
+
+impl Reply {
+    /// Picks a reply apart; `None` if it is none.
+    #[must_use]
+    pub fn new(value: Value) -> Option<Self> {
+        let Value::Array(items) = value else { return None };
+        let mut rest = items.into_iter();
+        let status = text(rest.next()?)?;
+        Some(Self { status, rest })
+    }
+
+    /// The next item as a number.
+    pub fn number(&mut self) -> Option<i64> {
+        match self.rest.next()? {
+            Value::Int(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The next item as a count.
+    pub fn count(&mut self) -> Option<usize> {
+        usize::try_from(self.number()?).ok()
+    }
+
+    /// The next item as text.
+    pub fn text(&mut self) -> Option<String> {
+        text(self.rest.next()?)
+    }
+
+    /// The next item as bytes.
+    pub fn bytes(&mut self) -> Option<Vec<u8>> {
+        match self.rest.next()? {
+            Value::BulkString(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The next item as a list of texts.
+    pub fn texts(&mut self) -> Option<Vec<String>> {
+        match self.rest.next()? {
+            Value::Array(items) => items.into_iter().map(text).collect(),
+            _ => None,
+        }
+    }
+
+    /// Everything that is left as texts.
+    pub fn rest(&mut self) -> Option<Vec<String>> {
+        self.rest.by_ref().map(text).collect()
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}

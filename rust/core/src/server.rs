@@ -1,0 +1,81 @@
+//! What is known of the server before it is trusted.
+
+use std::{net::IpAddr, time::Instant};
+
+use redis::{ConnectionAddr, IntoConnectionInfo, Value};
+
+use crate::{
+    error::{Error, Result},
+    link::Link,
+    options::Options,
+};
+
+/// Who answered, and how it is set up. What the server will not tell is `unknown`, 0 or false.
+#[derive(Debug, Clone)]
+pub struct ServerInfo {
+    /// `redis` or `valkey`.
+    pub product: String,
+    /// The product's own version.
+    pub version: String,
+    /// `noeviction` is the one that keeps jobs.
+    pub maxmemory_policy: String,
+    /// Bytes; 0 for no limit.
+    pub maxmemory: u64,
+    /// A password was asked for.
+    pub password_set: bool,
+    /// The URL names this machine.
+    pub loopback: bool,
+    /// The server keeps a log of its writes.
+    pub appendonly: bool,
+    /// One round trip, ms.
+    pub round_trip_ms: f64,
+    /// The server's clock, ms.
+    pub time_ms: i64,
+}
+
+pub(crate) async fn ask(link: &Link, options: &Options) -> Result<ServerInfo> {
+    let began = Instant::now();
+    let time = link.query("time", &redis::cmd("TIME")).await?;
+    let round_trip_ms = began.elapsed().as_secs_f64() * 1000.0;
+    let (seconds, micros): (i64, i64) = redis::from_redis_value(time).map_err(|_| Error::unexpected_reply("time"))?;
+    let info = link.query("info", redis::cmd("INFO").arg("server")).await?;
+    let info: String = redis::from_redis_value(info).map_err(|_| Error::unexpected_reply("info"))?;
+    let line = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
+    let (product, version) = match (line("valkey_version"), line("redis_version")) {
+        (Some(version), _) => ("valkey", version),
+        (None, version) => ("redis", version.unwrap_or("unknown")),
+    };
+    let connection = options.url.as_str().into_connection_info().map_err(|_| Error::unexpected_reply("url"))?;
+    Ok(ServerInfo {
+        product: product.to_owned(),
+        version: version.to_owned(),
+        maxmemory_policy: setting(link, "maxmemory-policy").await.unwrap_or_else(|| "unknown".to_owned()),
+        maxmemory: setting(link, "maxmemory").await.and_then(|bytes| bytes.parse().ok()).unwrap_or_default(),
+        password_set: connection.redis_settings().password().is_some(),
+        loopback: is_loopback(connection.addr()),
+        appendonly: setting(link, "appendonly").await.is_some_and(|value| value == "yes"),
+        round_trip_ms,
+        time_ms: seconds * 1000 + micros / 1000,
+    })
+}
+
+/// A setting, `None` where the server does not tell (an access list, a managed service).
+async fn setting(link: &Link, name: &str) -> Option<String> {
+    let answer = link.query("config", redis::cmd("CONFIG").arg("GET").arg(name)).await.ok()?;
+    match answer {
+        Value::Array(items) => redis::from_redis_value(items.into_iter().nth(1)?).ok(),
+        Value::Map(items) => redis::from_redis_value(items.into_iter().next()?.1).ok(),
+        _ => None,
+    }
+}
+
+fn is_loopback(address: &ConnectionAddr) -> bool {
+    match address {
+        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => {
+            let host = host.trim_matches(['[', ']']);
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+        ConnectionAddr::Unix(_) => true,
+        _ => false,
+    }
+}
