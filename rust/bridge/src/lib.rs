@@ -1,1 +1,42 @@
+//! `tenure._core`: the core as Python sees it. The only crate that knows pyo3.
+//!
+//! # Layout
+//! - `runtime`: the one tokio runtime of the process, and the refusal of forks
+//! - `wakeup`: the file descriptor by which the runtime wakes an event loop
+//! - `completion`: what finished, on its way from the runtime to the loop
+//! - `core`: the class `Core`, one per event loop
+//! - `types`: what crosses, as frozen classes
+//! - `error`: exceptions, created and mapped in one place
+//! - `functions`, `histogram`: what needs no server
 
+mod completion;
+mod core;
+mod error;
+mod functions;
+mod histogram;
+mod runtime;
+mod types;
+mod wakeup;
+
+use pyo3::prelude::*;
+
+/// The extension module.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::{
+        core::Core,
+        error::{ForkedProcess, NoGeneration, RedisRefused, RedisUnavailable, TenureCoreError},
+        functions::{backoff_ms, migrations, new_ids},
+        histogram::Histogram,
+        types::{Depths, Descriptor, Event, Lease, LeaseBatch, Pushed, ServerInfo},
+    };
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("debug_build", cfg!(debug_assertions))
+    }
+}

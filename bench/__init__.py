@@ -1,0 +1,1 @@
+"""What tenure costs: benchmarks of its parts, and of the whole on real stores."""

@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS {schema}.idx_jobs_idempotency_key;

@@ -1,0 +1,351 @@
+"""The extension: Redis' side of every job, without Python's lock.
+
+Job ids are text of 36 lower-case characters; every `*_ms` is whole milliseconds. `done` is a future of the event loop that owns the `Core`; it is
+completed inside `drain`, on the loop's thread.
+"""
+
+from asyncio import Future
+from typing import Final, final
+
+__version__: Final[str]
+debug_build: Final[bool]
+"""True if the extension was built without optimisation: measure nothing with it."""
+
+class TenureCoreError(Exception):
+    """Base of what the core raises."""
+
+class RedisUnavailable(TenureCoreError):
+    """Refused, lost or timed out; what was sent may or may not have happened."""
+
+class RedisRefused(TenureCoreError):
+    """The server answered with an error, whose text this is; nothing was written."""
+
+class NoGeneration(TenureCoreError):
+    """The queue must be rebuilt from PostgreSQL first; `args[0]` names it. Nothing was read or written."""
+
+class ForkedProcess(TenureCoreError):
+    """The core was started in another process; the message has both ids."""
+
+@final
+class Descriptor:
+    """A job as Redis holds it; frozen."""
+
+    def __new__(
+        cls,
+        *,
+        job_id: str,
+        job_type: str,
+        priority: int,
+        fence: int,
+        attempts: int,
+        max_retries: int,
+        timeout_ms: int,
+        run_at_ms: int,
+        payload: bytes,
+        payload_format: str = "json",
+        mode: str = "before",
+    ) -> Descriptor:
+        """Make a descriptor.
+
+        Args:
+            job_id: 36 characters.
+            job_type: without spaces and ':'.
+            priority: 1 to 5.
+            fence: of the last lease, 0 before the first.
+            attempts: runs so far.
+            max_retries: runs allowed after the first.
+            timeout_ms: how long a run may take; 0 for no limit.
+            run_at_ms: when the job becomes ready.
+            payload: the encoded arguments.
+            payload_format: `json` or `msgpack`.
+            mode: a start is recorded `before` or `behind` the run.
+
+        Raises:
+            ValueError: a value cannot be held.
+        """
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def job_type(self) -> str: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def fence(self) -> int: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def max_retries(self) -> int: ...
+    @property
+    def timeout_ms(self) -> int: ...
+    @property
+    def run_at_ms(self) -> int: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def payload_format(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+
+@final
+class Lease:
+    """The right to run a job; frozen. `fence` is this lease's own, `attempt` counts from 1."""
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def fence(self) -> int: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def job_type(self) -> str: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def max_retries(self) -> int: ...
+    @property
+    def timeout_ms(self) -> int: ...
+    @property
+    def run_at_ms(self) -> int: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def payload_format(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+
+@final
+class LeaseBatch:
+    """What a lease call brought, best priority first; `exhausted`: the queue ran out, and this worker will be woken."""
+
+    @property
+    def leases(self) -> list[Lease]: ...
+    @property
+    def now_ms(self) -> int: ...
+    @property
+    def next_due_ms(self) -> int:
+        """When the next scheduled job is due; -1 for none, or where the queue was not exhausted."""
+    @property
+    def exhausted(self) -> bool: ...
+
+@final
+class Pushed:
+    """What became of pushed jobs: counts."""
+
+    @property
+    def ready(self) -> int: ...
+    @property
+    def scheduled(self) -> int: ...
+    @property
+    def skipped(self) -> int:
+        """Those that are being run already."""
+    @property
+    def woken(self) -> int:
+        """Idle workers."""
+
+@final
+class ServerInfo:
+    """Who answered; what the server will not tell is `unknown`, 0 or False."""
+
+    @property
+    def product(self) -> str:
+        """`redis` or `valkey`."""
+    @property
+    def version(self) -> str: ...
+    @property
+    def maxmemory_policy(self) -> str: ...
+    @property
+    def maxmemory(self) -> int: ...
+    @property
+    def password_set(self) -> bool: ...
+    @property
+    def loopback(self) -> bool: ...
+    @property
+    def appendonly(self) -> bool: ...
+    @property
+    def round_trip_ms(self) -> float: ...
+    @property
+    def time_ms(self) -> int: ...
+
+@final
+class Depths:
+    """How many entries each structure of a queue has."""
+
+    @property
+    def high(self) -> int: ...
+    @property
+    def medium(self) -> int: ...
+    @property
+    def low(self) -> int: ...
+    @property
+    def scheduled(self) -> int: ...
+    @property
+    def processing(self) -> int: ...
+    @property
+    def rescue(self) -> int: ...
+    @property
+    def dead(self) -> int: ...
+    @property
+    def jobs(self) -> int: ...
+    @property
+    def idle(self) -> int: ...
+
+@final
+class Event:
+    """What no call asked for; fields that do not apply are empty or 0."""
+
+    @property
+    def kind(self) -> str:
+        """`wake`, `cancel`, `lost`, `settled`, `reconnected`, `redis_down` or `no_generation`."""
+    @property
+    def queue(self) -> str: ...
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def fence(self) -> int: ...
+
+@final
+class Core:
+    """One event loop's hot path. Calls submit and return; `drain` completes their futures."""
+
+    def __new__(
+        cls,
+        url: str,
+        *,
+        worker_id: str,
+        prefix: str = "gap006",
+        lease_ms: int = 30_000,
+        margin_ms: int = 2_000,
+        connect_timeout_ms: int = 5_000,
+        command_timeout_ms: int = 5_000,
+    ) -> Core:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            url: `redis://`, `rediss://`, `unix://`.
+            worker_id: names the inbox, the heartbeat and the place among the idle.
+            prefix: of every key.
+            lease_ms: how long a lease lives without a beat.
+            margin_ms: how much earlier than that it is no longer trusted.
+            connect_timeout_ms: for one try to connect.
+            command_timeout_ms: for one command.
+
+        Raises:
+            ValueError: a value makes no sense.
+        """
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while something waits for `drain`."""
+    def drain(self) -> list[Event]:
+        """Complete the futures of finished calls and return what no call asked for; never waits."""
+    def close(self) -> None:
+        """Stop everything and fail what is pending, to be seen by a last `drain`; may be called twice."""
+    def connect(self, done: Future[ServerInfo]) -> None:
+        """Connect; every other call needs it."""
+    def enqueue(self, done: Future[Pushed], queue: str, jobs: list[Descriptor]) -> None:
+        """Push new jobs and wake idle workers."""
+    def requeue(self, done: Future[Pushed], queue: str, jobs: list[Descriptor]) -> None:
+        """Push jobs that may sit somewhere already."""
+    def rebuild(self, done: Future[Pushed], queue: str, jobs: list[Descriptor]) -> None:
+        """As `requeue`, on a queue without a generation."""
+    def lease(self, done: Future[LeaseBatch], queue: str, want: int) -> None:
+        """Take up to `want` jobs; they are extended by the heartbeat from here on."""
+    def acknowledge(self, done: Future[int], queue: str, jobs: list[tuple[str, int]]) -> None:
+        """Forget leases (job id, fence) of ended jobs; how many were there."""
+    def bury(self, done: Future[int], queue: str, jobs: list[tuple[str, int]]) -> None:
+        """Acknowledge, and enter in the dead letter queue."""
+    def drop(self, jobs: list[tuple[str, int]]) -> None:
+        """Extend these leases no longer; no round trip."""
+    def cancel_queued(self, done: Future[int], queue: str, job_ids: list[str]) -> None:
+        """Take jobs out of the queue; how many stood in it."""
+    def cancel_running(self, done: Future[int], queue: str, job_id: str, fence: int, worker_id: str) -> None:
+        """Ask a worker to stop a job; how many inboxes heard it."""
+    def rescue(self, done: Future[list[tuple[str, int]]], queue: str, limit: int, grace_ms: int) -> None:
+        """Take back expired leases."""
+    def promote(self, done: Future[tuple[int, int]], queue: str, limit: int) -> None:
+        """Make due jobs ready; how many, and when the next is due (-1: none)."""
+    def missing(self, done: Future[list[str]], queue: str, jobs: list[tuple[str, int]]) -> None:
+        """Which of these waiting jobs (id, current fence) are not here."""
+    def restore(self, done: Future[int], queue: str, jobs: list[tuple[str, int]], rebuilding: bool) -> None:
+        """Give running jobs (id, fence) without a lease one of full length; how many."""
+    def set_generation(self, done: Future[bool], queue: str) -> None:
+        """Declare the queue built; False if it was."""
+    def has_generation(self, done: Future[bool], queue: str) -> None:
+        """Whether the queue is built."""
+    def duty(self, done: Future[bool], queue: str, ttl_ms: int) -> None:
+        """Take or keep the maintenance duty."""
+    def forget_dead(self, done: Future[int], queue: str, job_ids: list[str]) -> None:
+        """Take jobs out of the dead letter queue."""
+    def depths(self, done: Future[Depths], queue: str) -> None:
+        """How deep the queue is."""
+    def ping(self, done: Future[float]) -> None:
+        """One round trip in ms."""
+    def beats(self, done: Future[dict[str, bytes]], worker_ids: list[str]) -> None:
+        """The health samples (JSON) of those workers whose heartbeats live."""
+    def watch(self, queue: str, job_id: str) -> None:
+        """Tell of this job's end by a `settled` event; a `reconnected` event says when the subscription is in place."""
+    def unwatch(self, queue: str, job_id: str) -> None:
+        """Tell of it no longer."""
+    def listen(self) -> None:
+        """Subscribe to the worker's own inbox."""
+    def start_heartbeat(self, interval_ms: int, ttl_ms: int) -> None:
+        """Start the thread that beats and extends leases.
+
+        Raises:
+            ValueError: the TTL is not longer than the interval.
+        """
+    def stop_heartbeat(self) -> None:
+        """Stop it and take back the sign of life; waits for a round trip."""
+    def tick(self, running: int, capacity: int) -> None:
+        """The event loop turns; without it for three beats the worker counts as wedged."""
+    def wedged(self) -> bool:
+        """Whether the event loop has stopped turning."""
+    def held(self) -> int:
+        """How many leases are being extended."""
+
+def new_ids(count: int) -> list[str]:
+    """Rising UUIDv7s."""
+
+def backoff_ms(
+    attempt: int, base_ms: int = 1000, factor: float = 2.0, cap_ms: int = 60_000, jitter: str = "full"
+) -> int:
+    """The delay before retry `attempt` (from 0): `min(base * factor ** attempt + jitter, cap)`.
+
+    Raises:
+        ValueError: a value is out of bounds; the message has field, limit and value.
+    """
+
+def migrations() -> list[tuple[str, str, str]]:
+    """Name, way up and way down of every migration, in their order."""
+
+@final
+class Histogram:
+    """Durations of 1 us to 1 h with three significant digits (HDR histogram)."""
+
+    def __new__(cls) -> Histogram:
+        """An empty histogram."""
+    def record(self, seconds: float) -> None:
+        """Count one duration."""
+    def percentile(self, q: float) -> float:
+        """The duration in seconds that `q` percent of all are not longer than."""
+    def merge(self, other: Histogram) -> None:
+        """Count what another one has counted."""
+    def __len__(self) -> int:
+        """How many were counted."""
+    @property
+    def max(self) -> float:
+        """Seconds."""
+    @property
+    def mean(self) -> float:
+        """Seconds."""
+    def dumps(self) -> bytes:
+        """As bytes (HDR V2)."""
+    @staticmethod
+    def loads(data: bytes) -> Histogram:
+        """Read what `dumps` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """

@@ -1,0 +1,96 @@
+//! What finished, on its way from the runtime to the event loop.
+//!
+//! The runtime's thread only pushes plain Rust values under a short lock, and signals the loop when the queue was empty: many
+//! completions, one wake-up. Python objects are made in `Core.drain`, on the loop's thread.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use pyo3::{IntoPyObjectExt as _, prelude::*, types::PyBytes, types::PyDict};
+use tenure_core::{Depths, Error, Event, JobFence, LeaseBatch, Pushed, ServerInfo};
+
+use crate::{types, wakeup::Wakeup};
+
+/// What a call answered.
+pub(crate) enum Answer {
+    Flag(bool),
+    Count(usize),
+    Millis(f64),
+    Texts(Vec<String>),
+    Leases(Vec<JobFence>),
+    Promoted((usize, i64)),
+    Pushed(Pushed),
+    Batch(LeaseBatch),
+    Server(ServerInfo),
+    Depths(Depths),
+    Beats(HashMap<String, Vec<u8>>),
+}
+
+/// One thing for the loop to see.
+pub(crate) enum Done {
+    Call(u64, Result<Answer, Error>),
+    Event(Event),
+}
+
+/// The queue between the runtime and one event loop.
+pub(crate) struct Completions {
+    queue: Mutex<Vec<Done>>,
+    wakeup: Wakeup,
+}
+
+impl Completions {
+    pub(crate) fn new() -> std::io::Result<Arc<Self>> {
+        Ok(Arc::new(Self { queue: Mutex::new(Vec::new()), wakeup: Wakeup::new()? }))
+    }
+
+    pub(crate) fn fileno(&self) -> i32 {
+        self.wakeup.fileno()
+    }
+
+    pub(crate) fn push(&self, done: Done) {
+        let mut queue = self.lock();
+        let was_empty = queue.is_empty();
+        queue.push(done);
+        drop(queue);
+        if was_empty {
+            self.wakeup.signal();
+        }
+    }
+
+    /// Everything that waits. The signal is cleared first: what is pushed after that signals anew.
+    pub(crate) fn take(&self) -> Vec<Done> {
+        self.wakeup.clear();
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Done>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answer {
+    /// The answer as a Python object.
+    pub(crate) fn into_python(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        match self {
+            Self::Flag(flag) => flag.into_bound_py_any(py),
+            Self::Count(count) => count.into_bound_py_any(py),
+            Self::Millis(millis) => millis.into_bound_py_any(py),
+            Self::Texts(texts) => texts.into_bound_py_any(py),
+            Self::Leases(leases) => leases.into_bound_py_any(py),
+            Self::Promoted(promoted) => promoted.into_bound_py_any(py),
+            Self::Pushed(pushed) => types::Pushed::from(pushed).into_bound_py_any(py),
+            Self::Batch(batch) => types::LeaseBatch::new(py, batch)?.into_bound_py_any(py),
+            Self::Server(server) => types::ServerInfo::from(server).into_bound_py_any(py),
+            Self::Depths(depths) => types::Depths::from(depths).into_bound_py_any(py),
+            Self::Beats(beats) => {
+                let alive = PyDict::new(py);
+                for (worker_id, sample) in beats {
+                    alive.set_item(worker_id, PyBytes::new(py, &sample))?;
+                }
+                alive.into_bound_py_any(py)
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What crosses, as frozen classes. Their documentation is in `_core.pyi`.
+
+use pyo3::{prelude::*, types::PyBytes, types::PyList};
+
+/// A job as Redis holds it.
+#[pyclass(frozen, module = "tenure._core")]
+pub(crate) struct Descriptor(pub(crate) tenure_core::Descriptor);
+
+#[pymethods]
+impl Descriptor {
+    #[new]
+    #[pyo3(signature = (*, job_id, job_type, priority, fence, attempts, max_retries, timeout_ms, run_at_ms, payload, payload_format = "json", mode = "before"))]
+    #[expect(clippy::too_many_arguments, reason = "keywords all, one per field")]
+    fn new(
+        job_id: String,
+        job_type: String,
+        priority: u8,
+        fence: u64,
+        attempts: u32,
+        max_retries: u32,
+        timeout_ms: u64,
+        run_at_ms: i64,
+        payload: &[u8],
+        payload_format: &str,
+        mode: &str,
+    ) -> PyResult<Self> {
+        let job = tenure_core::Descriptor {
+            job_id,
+            job_type,
+            priority,
+            fence,
+            attempts,
+            max_retries,
+            timeout_ms,
+            run_at_ms,
+            payload: payload.to_vec(),
+            payload_format: payload_format.to_owned(),
+            mode: mode.to_owned(),
+        };
+        job.validate().map_err(crate::error::exception)?;
+        Ok(Self(job))
+    }
+
+    #[getter]
+    fn job_id(&self) -> &str {
+        &self.0.job_id
+    }
+
+    #[getter]
+    fn job_type(&self) -> &str {
+        &self.0.job_type
+    }
+
+    #[getter]
+    fn priority(&self) -> u8 {
+        self.0.priority
+    }
+
+    #[getter]
+    fn fence(&self) -> u64 {
+        self.0.fence
+    }
+
+    #[getter]
+    fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    #[getter]
+    fn max_retries(&self) -> u32 {
+        self.0.max_retries
+    }
+
+    #[getter]
+    fn timeout_ms(&self) -> u64 {
+        self.0.timeout_ms
+    }
+
+    #[getter]
+    fn run_at_ms(&self) -> i64 {
+        self.0.run_at_ms
+    }
+
+    #[getter]
+    fn payload<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.payload)
+    }
+
+    #[getter]
+    fn payload_format(&self) -> &str {
+        &self.0.payload_format
+    }
+
+    #[getter]
+    fn mode(&self) -> &str {
+        &self.0.mode
+    }
+}
+
+/// The right to run a job.
+#[pyclass(frozen, module = "tenure._core")]
+pub(crate) struct Lease(tenure_core::Lease);
+
+#[pymethods]
+impl Lease {
+    #[getter]
+    fn job_id(&self) -> &str {
+        &self.0.job.job_id
+    }
+
+    #[getter]
+    fn queue(&self) -> &str {
+        &self.0.queue
+    }
+
+    #[getter]
+    fn fence(&self) -> u64 {
+        self.0.fence
+    }
+
+    #[getter]
+    fn attempt(&self) -> u32 {
+        self.0.attempt
+    }
+
+    #[getter]
+    fn job_type(&self) -> &str {
+        &self.0.job.job_type
+    }
+
+    #[getter]
+    fn priority(&self) -> u8 {
+        self.0.job.priority
+    }
+
+    #[getter]
+    fn max_retries(&self) -> u32 {
+        self.0.job.max_retries
+    }
+
+    #[getter]
+    fn timeout_ms(&self) -> u64 {
+        self.0.job.timeout_ms
+    }
+
+    #[getter]
+    fn run_at_ms(&self) -> i64 {
+        self.0.job.run_at_ms
+    }
+
+    #[getter]
+    fn payload<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.job.payload)
+    }
+
+    #[getter]
+    fn payload_format(&self) -> &str {
+        &self.0.job.payload_format
+    }
+
+    #[getter]
+    fn mode(&self) -> &str {
+        &self.0.job.mode
+    }
+}
+
+/// What a lease call brought.
+#[pyclass(frozen, get_all, module = "tenure._core")]
+pub(crate) struct LeaseBatch {
+    leases: Py<PyList>,
+    now_ms: i64,
+    next_due_ms: i64,
+    exhausted: bool,
+}
+
+impl LeaseBatch {
+    pub(crate) fn new(py: Python<'_>, batch: tenure_core::LeaseBatch) -> PyResult<Self> {
+        let leases = batch.leases.into_iter().map(|lease| Py::new(py, Lease(lease))).collect::<PyResult<Vec<_>>>()?;
+        Ok(Self {
+            leases: PyList::new(py, leases)?.unbind(),
+            now_ms: batch.now_ms,
+            next_due_ms: batch.next_due_ms,
+            exhausted: batch.exhausted,
+        })
+    }
+}
+
+/// Declares a frozen class with the fields of a struct of the core, and the conversion.
+macro_rules! mirror {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty),+ $(,)? }) => {
+        $(#[$doc])*
+        #[pyclass(frozen, get_all, module = "tenure._core")]
+        pub(crate) struct $name {
+            $($field: $kind),+
+        }
+
+        impl From<tenure_core::$name> for $name {
+            fn from(value: tenure_core::$name) -> Self {
+                Self { $($field: value.$field),+ }
+            }
+        }
+    };
+}
+
+mirror!(
+    /// What became of pushed jobs.
+    Pushed { ready: usize, scheduled: usize, skipped: usize, woken: usize }
+);
+mirror!(
+    /// How deep a queue is.
+    Depths {
+        high: u64,
+        medium: u64,
+        low: u64,
+        scheduled: u64,
+        processing: u64,
+        rescue: u64,
+        dead: u64,
+        jobs: u64,
+        idle: u64,
+    }
+);
+mirror!(
+    /// Who answered.
+    ServerInfo {
+        product: String,
+        version: String,
+        maxmemory_policy: String,
+        maxmemory: u64,
+        password_set: bool,
+        loopback: bool,
+        appendonly: bool,
+        round_trip_ms: f64,
+        time_ms: i64,
+    }
+);
+
+/// What no call asked for.
+#[pyclass(frozen, get_all, module = "tenure._core")]
+pub(crate) struct Event {
+    kind: &'static str,
+    queue: String,
+    job_id: String,
+    fence: u64,
+}
+
+impl Event {
+    fn new(kind: &'static str, queue: String, job_id: String, fence: u64) -> Self {
+        Self { kind, queue, job_id, fence }
+    }
+}
+
+impl From<tenure_core::Event> for Event {
+    fn from(event: tenure_core::Event) -> Self {
+        use tenure_core::Event as E;
+        match event {
+            E::Wake { queue } => Self::new("wake", queue, String::new(), 0),
+            E::Cancel { queue, job_id, fence } => Self::new("cancel", queue, job_id, fence),
+            E::Lost { queue, job_id, fence } => Self::new("lost", queue, job_id, fence),
+            E::Settled { queue, job_id } => Self::new("settled", queue, job_id, 0),
+            E::NoGeneration { queue } => Self::new("no_generation", queue, String::new(), 0),
+            E::Reconnected => Self::new("reconnected", String::new(), String::new(), 0),
+            // `Event` may grow: whatever is not known here at least says that the connection is worth a look
+            _ => Self::new("redis_down", String::new(), String::new(), 0),
+        }
+    }
+}
