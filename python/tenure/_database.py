@@ -92,10 +92,26 @@ async def _keep_session(connection: Any) -> None:  # noqa: ANN401 - asyncpg hand
         await connection.reset()
 
 
-async def connect(url: str, *, schema: str = "gap006", timeout: float = 10.0) -> asyncpg.Connection:  # noqa: ASYNC109 - passed on to the driver
-    """One connection outside any pool, for migrations and checks; `timeout` in seconds."""
+async def connect(url: str, *, schema: str = "gap006", lock_timeout: float = 10.0) -> asyncpg.Connection:
+    """One connection outside any pool, for migrations and checks; no statement on it waits for a lock longer than that (s)."""
     with _translated(schema), _valid_url():
-        return await asyncpg.connect(url, timeout=timeout, server_settings={"application_name": "tenure"})
+        return await asyncpg.connect(url, timeout=10.0, server_settings=_session(lock_timeout))
+
+
+async def run_statement(connection: asyncpg.Connection, name: str, schema: str, *args: object) -> list[asyncpg.Record]:
+    """Run the statement called `name` on a connection of one's own."""
+    with _translated(schema):
+        return await connection.fetch(statement(name, schema), *args)
+
+
+async def run_script(connection: asyncpg.Connection, text: str, schema: str) -> None:
+    """Run the statements of a migration."""
+    with _translated(schema):
+        await connection.execute(text)
+
+
+def _session(lock_timeout: float) -> dict[str, str]:
+    return {"application_name": "tenure", "lock_timeout": f"{round(lock_timeout * 1000)}ms"}
 
 
 @contextmanager
@@ -156,7 +172,7 @@ class Database:
                 command_timeout=self._command_timeout,
                 statement_cache_size=self._statement_cache,
                 reset=_keep_session,
-                server_settings={"application_name": "tenure", "lock_timeout": "10s"},
+                server_settings=_session(10.0),
             )
 
     async def close(self) -> None:

@@ -27,8 +27,8 @@ _LONGEST_PAUSE: Final = 2.0
 class Feed:
     """Leases into free slots.
 
-    A lease call that comes back short registers the worker as idle, and the enqueue that brings work wakes it. So an idle
-    worker asks once, then sleeps.
+    A lease call that exhausts the queue enters the worker as idle, and the enqueue that brings work wakes it. So an idle worker
+    asks once, then sleeps.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Feed:
                 raise
             if batch.leases:
                 self._take(batch.leases)
-            if len(batch.leases) == want:
+            if not batch.exhausted:
                 self._woken = True
         # The next round begins with another queue, so that a full one does not starve the rest.
         self._queues.append(self._queues.pop(0))

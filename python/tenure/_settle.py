@@ -183,7 +183,7 @@ class Settler:
         for ending in batch:
             status = settled.get(ending.key)
             if status is None:
-                self._engine.core.drop(ending.lease.queue, [ending.key])
+                self._engine.core.drop([ending.key])
                 self._on_lost(ending.lease)
             elif status == "FAILED":
                 dead[ending.lease.queue].append(ending.key)

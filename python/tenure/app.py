@@ -176,7 +176,7 @@ class Tenure:
                 await self._migrate_embedded(postgres_url)
             await check_postgres(stores.database, self.settings)
             undo.callback(stores.engine.close)
-            check_redis(await stores.engine.open(), self.settings)
+            check_redis(await stores.engine.open())
             self._exit = undo.pop_all()
         self._stores = stores
         return self

@@ -159,10 +159,10 @@ class Worker:
                 attempt.recorded = True
                 self._settler.add(released(attempt))
             else:
-                self._engine.core.drop(lease.queue, [key])
+                self._engine.core.drop([key])
         except Exception:
             logger.exception("attempt broke, the rescuer will take the lease back: %s:%d", *key)
-            self._engine.core.drop(lease.queue, [key])
+            self._engine.core.drop([key])
         finally:
             del self._attempts[key]
             self._feed.slot_freed()
@@ -173,7 +173,7 @@ class Worker:
         if lease.mode == "behind":
             recorder = asyncio.get_running_loop().call_later(_BEHIND, self._record_behind, attempt)
         elif not await attempt.ensure_recorded(self._starter):
-            self._engine.core.drop(lease.queue, [(lease.job_id, lease.fence)])
+            self._engine.core.drop([(lease.job_id, lease.fence)])
             return
         job_type = self._job_types.get(lease.job_type)
         attempt.started = time.monotonic()
@@ -187,7 +187,7 @@ class Worker:
         if ending.status != "COMPLETED" or attempt.recording is not None:
             if not await attempt.ensure_recorded(self._starter):
                 self._on_lost(lease)
-                self._engine.core.drop(lease.queue, [(lease.job_id, lease.fence)])
+                self._engine.core.drop([(lease.job_id, lease.fence)])
                 return
             ending.recorded = True
         self._settler.add(ending)

@@ -85,7 +85,11 @@ impl Link {
 
     async fn send(&self, command: &Cmd) -> Result<Result<Value, RedisError>> {
         let mut manager = self.manager.clone();
-        timeout(self.patience, manager.req_packed_command(command)).await.map_err(|_| Error::unavailable("timed out"))
+        let answer = timeout(self.patience, manager.req_packed_command(command))
+            .await
+            .map_err(|_| Error::unavailable("timed out"))?;
+        // The connection hands an error of the server over as a value.
+        Ok(answer.and_then(Value::extract_error))
     }
 }
 

@@ -1,0 +1,203 @@
+"""Bringing a schema up or down, and saying whether it is what the migrations say."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from tenure._database import check_schema, connect, run_script, run_statement
+from tenure._engine import migrations
+from tenure.errors import InvalidInput, MigrationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+
+    from tenure._database import Connection
+
+TABLES: Final = ("jobs", "workers", "job_executions", "dead_letter_queue", "job_dependencies")
+FUNCTIONS: Final = ("get_runnable_jobs", "mark_stale_workers", "update_jobs_updated_at")
+# The first phase has 21 indexes; a later migration adds one.
+EXPECTED: Final = {"tables": 5, "indexes": 22, "functions": 3, "triggers": 1}
+_LOCK_PAUSE: Final = 0.05
+
+
+class Migration(NamedTuple):
+    """One step: its texts for one schema, and the checksum of the way up as it was released."""
+
+    number: int
+    name: str
+    up: str
+    down: str
+    checksum: str
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `list`."""
+
+    name: str
+    applied_at: datetime | None
+    checksum_ok: bool
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What `verify` found; `problems` is empty where the schema is as it should be."""
+
+    expected: dict[str, int]
+    found: dict[str, int]
+    problems: list[str]
+
+
+def known(schema: str) -> list[Migration]:
+    """Every migration of this version, in order."""
+    check_schema(schema)
+    return [
+        Migration(
+            int(name[:3]),
+            name,
+            up.replace("{schema}", schema),
+            down.replace("{schema}", schema),
+            hashlib.sha256(up.encode()).hexdigest(),
+        )
+        for name, up, down in migrations()
+    ]
+
+
+def offline_sql(schema: str) -> str:
+    """What `up` would run on an empty database, bookkeeping included, for whoever applies it by hand."""
+    from tenure._database import statement  # noqa: PLC0415 - only here is text wanted
+
+    parts = [statement("create_schema", schema).strip() + ";", statement("migrations_table", schema).strip() + ";"]
+    for step in known(schema):
+        entry = f"INSERT INTO {schema}.schema_migrations (name, checksum) VALUES ('{step.name}', '{step.checksum}');"  # noqa: S608 - our own names
+        parts.append(f"-- {step.name}\nBEGIN;\n{step.up.strip()}\n{entry}\nCOMMIT;")
+    return "\n\n".join(parts) + "\n"
+
+
+async def up(url: str, schema: str, *, to: int | None = None, lock_timeout: float = 10.0) -> list[str]:
+    """Apply what is missing, each migration in a transaction of its own; the names of those applied.
+
+    Args:
+        url: `postgresql://…`.
+        schema: is created if it is missing.
+        to: the last number to apply. Defaults to the newest.
+        lock_timeout: seconds to wait for another migrator, and for each table's lock.
+
+    Raises:
+        MigrationError: an applied migration has another checksum, or the database is newer than this version.
+        Backpressure: a lock was not to be had in time.
+    """
+    steps = _up_to(known(schema), to)
+    async with _locked(url, schema, lock_timeout) as connection:
+        await run_statement(connection, "create_schema", schema)
+        await run_statement(connection, "migrations_table", schema)
+        done = await _applied(connection, schema)
+        _refuse_drift(done, schema)
+        fresh = [step for step in steps if step.name not in done]
+        for step in fresh:
+            async with connection.transaction():
+                await run_script(connection, step.up, schema)
+                await run_statement(connection, "record_migration", schema, step.name, step.checksum)
+        return [step.name for step in fresh]
+
+
+async def down(url: str, schema: str, *, to: int, lock_timeout: float = 10.0) -> list[str]:
+    """Undo every migration above number `to`, newest first; the names of those undone. What tenure did not make stays."""
+    steps = {step.name: step for step in known(schema)}
+    _validate_number(to)
+    async with _locked(url, schema, lock_timeout) as connection:
+        if not (await run_statement(connection, "migrations_table_exists", schema))[0]["present"]:
+            return []
+        done = await _applied(connection, schema)
+        _refuse_drift(done, schema)
+        undone = [steps[name] for name in sorted(done, reverse=True) if steps[name].number > to]
+        for step in undone:
+            async with connection.transaction():
+                await run_script(connection, step.down, schema)
+                await run_statement(connection, "forget_migration", schema, step.name)
+        return [step.name for step in undone]
+
+
+async def status(url: str, schema: str) -> list[Applied]:
+    """Every known migration, and when it was applied."""
+    connection = await connect(url, schema=schema)
+    try:
+        present = (await run_statement(connection, "migrations_table_exists", schema))[0]["present"]
+        done = await _applied(connection, schema) if present else {}
+    finally:
+        await connection.close()
+    return [
+        Applied(
+            name=step.name,
+            applied_at=done[step.name][1] if step.name in done else None,
+            checksum_ok=step.name not in done or done[step.name][0] == step.checksum,
+        )
+        for step in known(schema)
+    ]
+
+
+async def verify(url: str, schema: str) -> Verification:
+    """Compare a schema with what the migrations say: objects counted, checksums compared, nothing missing or newer."""
+    connection = await connect(url, schema=schema)
+    try:
+        row = (await run_statement(connection, "catalogue", schema, schema, list(TABLES), list(FUNCTIONS)))[0]
+        present = (await run_statement(connection, "migrations_table_exists", schema))[0]["present"]
+        done = await _applied(connection, schema) if present else {}
+    finally:
+        await connection.close()
+    found = dict(row)
+    problems = [f"{kind}: expected {count}, found {found[kind]}" for kind, count in EXPECTED.items() if found[kind] != count]
+    steps = {step.name: step for step in known(schema)}
+    problems += [f"not applied: {name}" for name in steps if name not in done]
+    problems += [f"unknown to this version: {name}" for name in done if name not in steps]
+    problems += [f"changed since it was applied: {name}" for name in steps.keys() & done if steps[name].checksum != done[name][0]]
+    return Verification(expected=dict(EXPECTED), found=found, problems=problems)
+
+
+def _up_to(steps: list[Migration], to: int | None) -> list[Migration]:
+    if to is None:
+        return steps
+    _validate_number(to)
+    return [step for step in steps if step.number <= to]
+
+
+def _validate_number(to: int) -> None:
+    newest = int(migrations()[-1][0][:3])
+    if not 0 <= to <= newest:
+        raise InvalidInput("to", f"a migration's number from 0 to {newest}", to)
+
+
+async def _applied(connection: Connection, schema: str) -> dict[str, tuple[str, datetime]]:
+    rows = await run_statement(connection, "applied_migrations", schema)
+    return {row["name"]: (row["checksum"], row["applied_at"]) for row in rows}
+
+
+def _refuse_drift(done: dict[str, tuple[str, datetime]], schema: str) -> None:
+    steps = {step.name: step for step in known(schema)}
+    for name, (checksum, _) in done.items():
+        if name not in steps:
+            raise MigrationError(f"the database is newer than this version of tenure, it has: {name}")
+        if steps[name].checksum != checksum:
+            raise MigrationError(f"an applied migration was changed: {name}")
+
+
+@asynccontextmanager
+async def _locked(url: str, schema: str, lock_timeout: float) -> AsyncIterator[Connection]:
+    """A connection that holds the migrators' lock. The lock is tried, not waited for: a waiting statement would hold a snapshot."""
+    connection = await connect(url, schema=schema, lock_timeout=lock_timeout)
+    try:
+        give_up = time.monotonic() + lock_timeout
+        while not (await run_statement(connection, "try_migration_lock", schema, schema))[0]["held"]:
+            if time.monotonic() > give_up:
+                raise MigrationError(f"another migration holds the lock for more than {lock_timeout:g} s: {schema}")
+            await asyncio.sleep(_LOCK_PAUSE)
+        yield connection
+        await run_statement(connection, "migration_unlock", schema, schema)
+    finally:
+        # Closing the session gives the lock back in every other case.
+        await connection.close()
