@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from contextlib import asynccontextmanager
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -16,7 +17,6 @@ from tenure.errors import InvalidInput, MigrationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from datetime import datetime
 
     from tenure._database import Connection
 

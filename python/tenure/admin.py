@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -16,7 +17,6 @@ from tenure.job import Execution, JobInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from tenure._database import Database, Row
     from tenure._engine import Engine
