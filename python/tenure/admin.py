@@ -109,6 +109,13 @@ class Admin:
         rows = await self._database.fetch("executions", _validate.job_id(job_id))
         return [msgspec.convert(_plain(row), Execution) for row in rows]
 
+    async def results(self, job_ids: Sequence[str]) -> dict[str, Any]:
+        """The results of those of these jobs that completed, by job id, in one statement."""
+        rows = await self._database.fetch("results", [_validate.job_id(job_id) for job_id in job_ids])
+        return {
+            str(row["job_id"]): _payload(row, "result", "result_format") for row in rows if row["status"] == "COMPLETED"
+        }
+
     async def cancel(self, job_id: str) -> str:
         """Cancel a job: at once where nobody runs it, otherwise its worker is asked; the state it has now.
 

@@ -78,6 +78,11 @@ class Worker:
         self._ticker: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Worker:
+        """Start."""
+        await self.start()
+        return self
+
+    async def start(self) -> None:
         """Register, beat and begin to lease."""
         await self._engine.open()
         self._engine.core.listen()
@@ -90,7 +95,6 @@ class Worker:
         self._maintenance.start()
         self._feed.start()
         logger.info("worker started: %s %s, queues %s", self.name, self.worker_id, ", ".join(self._queues))
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,41 @@
+"""`tenure workers` and `tenure stats`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tenure.admin import STATUSES
+from tenure.cli._load import with_admin
+from tenure.cli._output import JsonOption, print_json, print_table
+
+
+def workers(
+    everyone: Annotated[bool, typer.Option("--all", help="Those that are gone, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the workers."""
+    found = with_admin(lambda admin: admin.workers(live_only=not everyone))
+    if as_json:
+        print_json(found)
+        return
+    columns = ("worker", "name", "status", "queues", "running", "slots", "heartbeat")
+    rows = [
+        (one.worker_id, one.worker_name, one.status, ", ".join(one.queues), one.running, one.concurrency, one.last_heartbeat)
+        for one in found
+    ]
+    print_table("workers", columns, rows)
+
+
+def stats(as_json: JsonOption = False) -> None:
+    """Count the jobs of every queue by state."""
+    found = with_admin(lambda admin: admin.stats())
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (one.queue, *(one.jobs[status] for status in STATUSES), one.oldest_ready_seconds and round(one.oldest_ready_seconds, 3))
+        for one in found
+    ]
+    print_table("jobs", ("queue", *(status.lower() for status in STATUSES), "oldest ready, s"), rows)
