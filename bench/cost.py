@@ -50,7 +50,7 @@ def resident_mb(pid: int) -> float:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Of a process, its living children, and those of its children that have ended (PostgreSQL's closed connections)."""
+    """Of a process, its living children, and those that have ended (PostgreSQL's closed connections)."""
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]

@@ -27,14 +27,11 @@ def fleet(space: Space, processes: int, concurrency: int) -> Iterator[list[subpr
     log = (space.sink / "workers.log").open("ab")
     command = [sys.executable, "-m", "tenure", "worker", "bench.handlers:app"]
     command += ["--queue", QUEUE, "--concurrency", str(concurrency)]
-    workers = [
-        subprocess.Popen(command, env=space.environment, stdout=log, stderr=log)  # noqa: S603 - our own command
-        for _ in range(processes)
-    ]
+    workers = [subprocess.Popen(command, env=space.environment, stdout=log, stderr=log) for _ in range(processes)]
     try:
         yield workers
         if dead := [worker.pid for worker in workers if worker.poll() is not None]:
-            raise AssertionError(f"worker processes ended by themselves: {dead}\n{_tail(space)}")
+            raise AssertionError(f"worker processes ended by themselves: {dead}\n{log_tail(space)}")
     finally:
         for worker in workers:
             worker.send_signal(signal.SIGTERM)
@@ -52,15 +49,17 @@ async def ready(space: Space, workers: list[subprocess.Popen[bytes]], slots_each
     give_up = time.monotonic() + _READY_WITHIN
     async with space.connection() as connection:
         while True:
-            seen = await connection.fetchval(f"SELECT count(*) FROM {space.name}.workers WHERE concurrency = $1", slots_each)  # noqa: S608 - our own name
+            query = f"SELECT count(*) FROM {space.name}.workers WHERE concurrency = $1"
+            seen = await connection.fetchval(query, slots_each)
             if seen == len(workers):
                 break
             if time.monotonic() > give_up or any(worker.poll() is not None for worker in workers):
-                raise AssertionError(f"worker processes that should be registered, {len(workers)}: {seen}\n{_tail(space)}")
+                raise AssertionError(f"worker processes registered, of {len(workers)}: {seen}\n{log_tail(space)}")
             await asyncio.sleep(0.05)
     # Registration comes just before the first lease, and with it the place among the idle.
     await asyncio.sleep(0.3)
 
 
-def _tail(space: Space) -> str:
+def log_tail(space: Space) -> str:
+    """The last that the workers had to say."""
     return (space.sink / "workers.log").read_text("utf-8", "replace")[-2000:]

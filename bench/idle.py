@@ -62,5 +62,5 @@ async def idle(space: Space, processes: int, window: float) -> Idle:
 def import_ms(module: str = "tenure", rounds: int = 7) -> float:
     """Milliseconds that importing takes in a new interpreter, files cached: the median."""
     command = [sys.executable, "-c", _TIMED_IMPORT.format(module=module)]
-    taken = [float(subprocess.check_output(command)) for _ in range(rounds)]  # noqa: S603 - our own command
+    taken = [float(subprocess.check_output(command)) for _ in range(rounds)]
     return round(statistics.median(taken) * 1000, 1)

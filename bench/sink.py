@@ -1,4 +1,4 @@
-"""Where handlers leave their marks: a file mapped into memory per worker process, read by the runner while they write."""
+"""Where handlers leave their marks: one file per worker process, mapped into memory, read while they write."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import mmap
 import os
 import struct
 import time
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _HEADER: Final = struct.Struct("<Q")
 _MARK: Final = struct.Struct("<Qdd")
@@ -15,7 +17,7 @@ _CAPACITY: Final = 4_000_000  # marks; the file is sparse, so room costs nothing
 
 
 class Mark(NamedTuple):
-    """One run of one handler: the job's number, when it was meant to be sent, when the handler began (seconds since 1970)."""
+    """One run of a handler: the job's number, when it was meant to be sent and when it began (seconds since 1970)."""
 
     number: int
     sent: float

@@ -1,4 +1,4 @@
-"""A namespace of one benchmark's own: a migrated schema and a key prefix, and what PostgreSQL says about the jobs in it."""
+"""A benchmark's own namespace: a migrated schema and a key prefix, and what PostgreSQL says about the jobs in it."""
 
 from __future__ import annotations
 
@@ -80,20 +80,33 @@ class Space:
     async def statuses(self) -> dict[str, int]:
         """How many jobs are in each state."""
         async with self.connection() as connection:
-            rows = await connection.fetch(f"SELECT status, count(*) AS n FROM {self.name}.jobs GROUP BY status")  # noqa: S608 - our own name
+            rows = await connection.fetch(f"SELECT status, count(*) AS n FROM {self.name}.jobs GROUP BY status")
         return {row["status"]: row["n"] for row in rows}
 
     async def executions(self) -> dict[str, int]:
         """How many attempts ended in each way."""
         async with self.connection() as connection:
-            rows = await connection.fetch(f"SELECT status, count(*) AS n FROM {self.name}.job_executions GROUP BY status")  # noqa: S608 - our own name
+            query = f"SELECT status, count(*) AS n FROM {self.name}.job_executions GROUP BY status"
+            rows = await connection.fetch(query)
         return {row["status"]: row["n"] for row in rows}
 
     async def last_completed(self) -> float:
         """When the last job was recorded as completed, in seconds since 1970."""
         async with self.connection() as connection:
-            moment = await connection.fetchval(f"SELECT extract(epoch FROM max(completed_at))::float8 FROM {self.name}.jobs")  # noqa: S608 - our own name
+            query = f"SELECT extract(epoch FROM max(completed_at))::float8 FROM {self.name}.jobs"
+            moment = await connection.fetchval(query)
         return cast("float", moment)
+
+    async def committed(self) -> float:
+        """Wait until no job is left that is not COMPLETED; when that was first seen, in seconds since 1970."""
+        query = f"SELECT EXISTS (SELECT FROM {self.name}.jobs WHERE status <> 'COMPLETED')"
+        give_up = time.monotonic() + _END_WITHIN
+        async with self.connection() as connection:
+            while await connection.fetchval(query):
+                if time.monotonic() > give_up:
+                    raise AssertionError(f"jobs that should all be completed: {await self.statuses()}")
+                await asyncio.sleep(0.002)
+        return time.time()
 
     async def all_completed(self, total: int, within: float = _END_WITHIN) -> None:
         """Wait until PostgreSQL has every job as COMPLETED; anything else after `within` seconds is an error."""

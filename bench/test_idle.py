@@ -1,0 +1,23 @@
+"""An idle fleet and a new process, short: `python -m bench` measures them at length."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.idle import idle, import_ms
+from bench.loop import run
+
+if TYPE_CHECKING:
+    from bench.space import Space
+
+
+def test_idle(here: Space, *, quick: bool) -> None:
+    """Waiting makes no jobs and keeps every worker alive."""
+    measured = run(idle(here, 2 if quick else 10, 1.0 if quick else 20.0))
+    print(measured)
+    assert measured.resident_mb > 0
+
+
+def test_import(*, quick: bool) -> None:
+    """The package comes up in a new interpreter."""
+    assert import_ms(rounds=1 if quick else 7) > 0
