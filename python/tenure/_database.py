@@ -49,6 +49,11 @@ _UNMIGRATED: Final = (
     asyncpg.UndefinedFunctionError,
     asyncpg.InvalidSchemaNameError,
 )
+_TAKEN: Final = (
+    asyncpg.DuplicateTableError,
+    asyncpg.DuplicateObjectError,
+    asyncpg.DuplicateFunctionError,
+)
 _CONFLICT_TRIES: Final = 5
 _SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -78,6 +83,8 @@ def _translated(schema: str) -> Iterator[None]:
         raise Backpressure(f"postgresql refuses more work: {error}") from error
     except _UNMIGRATED as error:
         raise MigrationError(f"schema {schema} is not migrated, run `tenure migrate up`: {error}") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ConfigurationError(f"postgresql refuses what the role may not do: {error}") from error
     except _AWAY as error:
         reason = str(error) or type(error).__name__
         raise StoreUnavailable(f"postgresql cannot be asked: {reason}") from error
@@ -107,7 +114,10 @@ async def run_statement(connection: asyncpg.Connection, name: str, schema: str, 
 async def run_script(connection: asyncpg.Connection, text: str, schema: str) -> None:
     """Run the statements of a migration."""
     with _translated(schema):
-        await connection.execute(text)
+        try:
+            await connection.execute(text)
+        except _TAKEN as error:
+            raise MigrationError(f"schema {schema} has something of this name that is not tenure's: {error}") from error
 
 
 def _session(lock_timeout: float) -> dict[str, str]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from tenure._database import check_schema, connect, run_script, run_statement
+from tenure import _catalogue, _validate
+from tenure._database import check_schema, connect, run_script, run_statement, statement
 from tenure._engine import migrations
 from tenure.errors import InvalidInput, MigrationError
 
@@ -20,11 +21,9 @@ if TYPE_CHECKING:
 
     from tenure._database import Connection
 
-TABLES: Final = ("jobs", "workers", "job_executions", "dead_letter_queue", "job_dependencies")
-FUNCTIONS: Final = ("get_runnable_jobs", "mark_stale_workers", "update_jobs_updated_at")
-# The first phase has 21 indexes; a later migration adds one.
-EXPECTED: Final = {"tables": 5, "indexes": 22, "functions": 3, "triggers": 1}
 _LOCK_PAUSE: Final = 0.05
+_LEAST_LOCK_TIMEOUT: Final = 0.001  # PostgreSQL takes 0 for "wait for ever"
+_MOST_LOCK_TIMEOUT: Final = 86_400.0
 
 
 class Migration(NamedTuple):
@@ -46,7 +45,13 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """What `verify` found; `problems` is empty where the schema is as it should be."""
+    """What `verify` found.
+
+    Attributes:
+        expected: how many tables, indexes, functions and triggers all migrations of this version make.
+        found: how many of them there are; the runner's own table is not counted.
+        problems: every difference, one sentence each; empty where the schema is as it should be.
+    """
 
     expected: dict[str, int]
     found: dict[str, int]
@@ -70,8 +75,6 @@ def known(schema: str) -> list[Migration]:
 
 def offline_sql(schema: str) -> str:
     """What `up` would run on an empty database, bookkeeping included, for whoever applies it by hand."""
-    from tenure._database import statement  # noqa: PLC0415 - only here is text wanted
-
     parts = [statement("create_schema", schema).strip() + ";", statement("migrations_table", schema).strip() + ";"]
     for step in known(schema):
         entry = f"INSERT INTO {schema}.schema_migrations (name, checksum) VALUES ('{step.name}', '{step.checksum}');"  # noqa: S608 - our own names
@@ -89,13 +92,14 @@ async def up(url: str, schema: str, *, to: int | None = None, lock_timeout: floa
         lock_timeout: seconds to wait for another migrator, and for each table's lock.
 
     Raises:
-        MigrationError: an applied migration has another checksum, or the database is newer than this version.
-        Backpressure: a lock was not to be had in time.
+        MigrationError: an applied migration has another checksum, the database is newer than this version, a name is
+            taken, or another migrator holds the lock for too long.
+        Backpressure: a table's lock was not to be had in time.
+        ConfigurationError: the role may not do it.
     """
     steps = _up_to(known(schema), to)
     async with _locked(url, schema, lock_timeout) as connection:
-        await run_statement(connection, "create_schema", schema)
-        await run_statement(connection, "migrations_table", schema)
+        await _prepare(connection, schema)
         done = await _applied(connection, schema)
         _refuse_drift(done, schema)
         fresh = [step for step in steps if step.name not in done]
@@ -107,12 +111,14 @@ async def up(url: str, schema: str, *, to: int | None = None, lock_timeout: floa
 
 
 async def down(url: str, schema: str, *, to: int, lock_timeout: float = 10.0) -> list[str]:
-    """Undo every migration above number `to`, newest first; the names of those undone. What tenure did not make stays."""
-    steps = {step.name: step for step in known(schema)}
+    """Undo every migration above number `to`, newest first; the names of those undone.
+
+    Going back to 0 takes the bookkeeping along, and the schema if `up` made it and nothing else is in it. What tenure
+    did not make stays.
+    """
     _validate_number(to)
+    steps = {step.name: step for step in known(schema)}
     async with _locked(url, schema, lock_timeout) as connection:
-        if not (await run_statement(connection, "migrations_table_exists", schema))[0]["present"]:
-            return []
         done = await _applied(connection, schema)
         _refuse_drift(done, schema)
         undone = [steps[name] for name in sorted(done, reverse=True) if steps[name].number > to]
@@ -120,6 +126,8 @@ async def down(url: str, schema: str, *, to: int, lock_timeout: float = 10.0) ->
             async with connection.transaction():
                 await run_script(connection, step.down, schema)
                 await run_statement(connection, "forget_migration", schema, step.name)
+        if to == 0:
+            await _leave(connection, schema)
         return [step.name for step in undone]
 
 
@@ -127,8 +135,7 @@ async def status(url: str, schema: str) -> list[Applied]:
     """Every known migration, and when it was applied."""
     connection = await connect(url, schema=schema)
     try:
-        present = (await run_statement(connection, "migrations_table_exists", schema))[0]["present"]
-        done = await _applied(connection, schema) if present else {}
+        done = await _applied(connection, schema)
     finally:
         await connection.close()
     return [
@@ -142,21 +149,55 @@ async def status(url: str, schema: str) -> list[Applied]:
 
 
 async def verify(url: str, schema: str) -> Verification:
-    """Compare a schema with what the migrations say: objects counted, checksums compared, nothing missing or newer."""
+    """Compare a schema with what the migrations say: objects counted, definitions and checksums compared.
+
+    The expected definitions come from a build that is rolled back, so the role must be allowed to create a schema.
+
+    Raises:
+        ConfigurationError: the role is not allowed to.
+    """
+    steps = {step.name: step for step in known(schema)}
     connection = await connect(url, schema=schema)
     try:
-        row = (await run_statement(connection, "catalogue", schema, schema, list(TABLES), list(FUNCTIONS)))[0]
-        present = (await run_statement(connection, "migrations_table_exists", schema))[0]["present"]
-        done = await _applied(connection, schema) if present else {}
+        wanted = await _catalogue.build(connection, schema, [up for _, up, _ in migrations()])
+        async with connection.transaction(readonly=True):
+            found = await _catalogue.read(connection, schema, like=wanted)
+        done = await _applied(connection, schema)
     finally:
         await connection.close()
-    found = dict(row)
-    problems = [f"{kind}: expected {count}, found {found[kind]}" for kind, count in EXPECTED.items() if found[kind] != count]
-    steps = {step.name: step for step in known(schema)}
+    expected, counts = _catalogue.count(wanted), _catalogue.count(found)
+    problems = [f"{kind}: expected {n}, found {counts[kind]}" for kind, n in expected.items() if counts[kind] != n]
     problems += [f"not applied: {name}" for name in steps if name not in done]
     problems += [f"unknown to this version: {name}" for name in done if name not in steps]
-    problems += [f"changed since it was applied: {name}" for name in steps.keys() & done if steps[name].checksum != done[name][0]]
-    return Verification(expected=dict(EXPECTED), found=found, problems=problems)
+    problems += [
+        f"changed since it was applied: {name}"
+        for name, step in steps.items()
+        if name in done and done[name][0] != step.checksum
+    ]
+    if done:
+        problems += _catalogue.compare(wanted, found)
+    return Verification(expected=expected, found=counts, problems=problems)
+
+
+async def _prepare(connection: Connection, schema: str) -> None:
+    """Make the schema, marked as ours, and the bookkeeping where they are missing."""
+    async with connection.transaction():
+        # Asked first: even IF NOT EXISTS wants the right to create one.
+        if not await run_statement(connection, "schema_state", schema, schema):
+            await run_statement(connection, "create_schema", schema)
+            await run_statement(connection, "mark_schema", schema)
+        if not (await run_statement(connection, "migrations_table_exists", schema))[0]["present"]:
+            await run_statement(connection, "migrations_table", schema)
+
+
+async def _leave(connection: Connection, schema: str) -> None:
+    """Drop the bookkeeping, and the schema if it is ours and empty."""
+    async with connection.transaction():
+        if (await run_statement(connection, "migrations_table_exists", schema))[0]["present"]:
+            await run_statement(connection, "drop_migrations_table", schema)
+        state = await run_statement(connection, "schema_state", schema, schema)
+        if state and state[0]["ours"] and state[0]["empty"]:
+            await run_statement(connection, "drop_schema", schema)
 
 
 def _up_to(steps: list[Migration], to: int | None) -> list[Migration]:
@@ -168,11 +209,17 @@ def _up_to(steps: list[Migration], to: int | None) -> list[Migration]:
 
 def _validate_number(to: int) -> None:
     newest = int(migrations()[-1][0][:3])
-    if not 0 <= to <= newest:
+    if isinstance(to, bool) or not 0 <= to <= newest:
         raise InvalidInput("to", f"a migration's number from 0 to {newest}", to)
 
 
 async def _applied(connection: Connection, schema: str) -> dict[str, tuple[str, datetime]]:
+    """Checksum and time of each applied migration; none where nothing was ever applied."""
+    table = (await run_statement(connection, "migrations_table_exists", schema))[0]
+    if not table["present"]:
+        return {}
+    if not table["ours"]:
+        raise MigrationError(f"another tool keeps its own schema_migrations there, choose another schema: {schema}")
     rows = await run_statement(connection, "applied_migrations", schema)
     return {row["name"]: (row["checksum"], row["applied_at"]) for row in rows}
 
@@ -188,7 +235,11 @@ def _refuse_drift(done: dict[str, tuple[str, datetime]], schema: str) -> None:
 
 @asynccontextmanager
 async def _locked(url: str, schema: str, lock_timeout: float) -> AsyncIterator[Connection]:
-    """A connection that holds the migrators' lock. The lock is tried, not waited for: a waiting statement would hold a snapshot."""
+    """A connection that holds the migrators' lock.
+
+    The lock is tried, not waited for: a waiting statement would hold a snapshot.
+    """
+    _validate.seconds("lock_timeout", lock_timeout, least=_LEAST_LOCK_TIMEOUT, most=_MOST_LOCK_TIMEOUT)
     connection = await connect(url, schema=schema, lock_timeout=lock_timeout)
     try:
         give_up = time.monotonic() + lock_timeout

@@ -1,2 +1,2 @@
--- Drop a schema of tenure's own making, with everything in it.
-DROP SCHEMA IF EXISTS {schema} CASCADE
+-- Drop an empty schema; one that something came into meanwhile is refused.
+DROP SCHEMA {schema} RESTRICT
