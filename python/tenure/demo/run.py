@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tenure.job_type import JobRequest
 
 SCHEMA: Final = "tenure_demo"
-_CONCURRENCY: Final = 16
+_CONCURRENCY: Final = 4
 _PROBE_EVERY: Final = 0.05
 _LOOK: Final = 0.25
 _LONGEST: Final = 600.0

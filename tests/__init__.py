@@ -1,0 +1,1 @@
+"""Tests of what tenure promises, on real servers."""

@@ -1,0 +1,33 @@
+"""Waiting for conditions, never for time."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Eventually = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """`await eventually(predicate, timeout=10)`: polls until the predicate is true, and returns what it returned."""
+
+    async def wait(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:
+        give_up = time.monotonic() + timeout
+        while True:
+            value = predicate()
+            if inspect.isawaitable(value):
+                value = await value
+            if value:
+                return value
+            assert time.monotonic() < give_up, f"did not happen within {timeout:g} s: {inspect.getsource(predicate)}"
+            await asyncio.sleep(0.01)
+
+    return wait

@@ -1,0 +1,61 @@
+"""Handlers of the worker processes that tests start and kill; each writes what it did into a ledger that tenure does not know."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+
+from tenure import Backoff, JobContext, Tenure
+
+app = Tenure()
+
+
+def note(ledger: str, event: str, context: JobContext) -> None:
+    """Append one line; a single write of a short line is atomic."""
+    line = {"event": event, "job": context.job_id, "fence": context.fence, "attempt": context.attempt, "pid": os.getpid()}
+    with Path(ledger).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+@app.job(backoff=Backoff(base=0.05, jitter="none"))
+async def work(context: JobContext, ledger: str, seconds: float = 0.0) -> int:
+    """Work for a while."""
+    note(ledger, "start", context)
+    await asyncio.sleep(seconds)
+    note(ledger, "end", context)
+    return context.fence
+
+
+@app.job(backoff=Backoff(base=0.05, jitter="none"))
+async def until(context: JobContext, ledger: str, path: str) -> int:
+    """Work until a file is there."""
+    note(ledger, "start", context)
+    try:
+        while not await asyncio.to_thread(Path(path).exists):
+            await asyncio.sleep(0.02)
+    except asyncio.CancelledError:
+        note(ledger, "cancelled", context)
+        raise
+    note(ledger, "end", context)
+    return context.fence
+
+
+@app.job()
+async def stubborn(context: JobContext, ledger: str, seconds: float) -> int:
+    """Hold the loop, and so notice nothing, until the time is over; then complete."""
+    note(ledger, "start", context)
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        time.sleep(0.01)  # noqa: ASYNC251 - a wedged loop is what this is for
+    note(ledger, "end", context)
+    return context.fence
+
+
+@app.job(max_retries=10)
+async def killer(context: JobContext, ledger: str) -> None:
+    """End the process."""
+    note(ledger, "start", context)
+    os._exit(9)

@@ -1,0 +1,98 @@
+"""Jobs that wait for jobs."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tenure import Dead, JobCancelled, JobFailed
+from tests.invariants import assert_invariants
+
+
+@pytest.fixture
+def step(app):
+    @app.job(max_retries=0)
+    async def step(name: str = "", fail: bool = False) -> object:
+        return Dead("asked for") if fail else name
+
+    return step
+
+
+async def test_shapes(open_app, app, step, raw_postgres, migrated_schema):
+    await open_app(app)
+    async with app.worker(concurrency=50):
+        root = await step.enqueue("root")
+        fan_out = await app.enqueue_many([step.options(depends_on=[root]).request(str(n)) for n in range(200)])
+        fan_in = await step.options(depends_on=fan_out).enqueue("in")
+        chain = fan_in
+        for number in range(10):
+            chain = await step.options(depends_on=[chain, root]).enqueue(str(number))
+        assert await chain.result(timeout=20) == "9"
+    await assert_invariants(raw_postgres, migrated_schema, jobs=212)
+
+
+async def test_a_batch_may_refer_to_itself_in_any_order(open_app, app, step, raw_postgres, migrated_schema):
+    await open_app(app)
+    first, second = "01890a5d-ac96-774b-bcce-b302099a8051", "01890a5d-ac96-774b-bcce-b302099a8052"
+    child, parent = await app.enqueue_many(
+        [step.options(job_id=first, depends_on=[second]).request("child"), step.options(job_id=second).request("parent")]
+    )
+    assert (child.id, parent.id) == (first, second)
+    assert await child.status() == "BLOCKED"
+    async with app.worker():
+        assert await child.result(timeout=5) == "child"
+    await assert_invariants(raw_postgres, migrated_schema, jobs=2)
+
+
+async def test_policies(open_app, app, step):
+    await open_app(app)
+    async with app.worker():
+        parent = await step.enqueue(fail=True)
+        children = {
+            policy: await step.options(depends_on=[parent], on_failure=policy).enqueue(policy)
+            for policy in ("hold", "cancel", "run")
+        }
+        grandchild = await step.options(depends_on=[children["cancel"]], on_failure="cancel").enqueue()
+        with pytest.raises(JobFailed):
+            await parent.result(timeout=5)
+        assert await children["run"].result(timeout=5) == "run"
+        for cancelled in (children["cancel"], grandchild):
+            with pytest.raises(JobCancelled):
+                await cancelled.result(timeout=5)
+        assert await children["hold"].status() == "BLOCKED"
+        # a parent that has ended badly counts for whoever comes later, too
+        assert await (await step.options(depends_on=[parent], on_failure="run").enqueue("late")).result(timeout=5) == "late"
+        late = await step.options(depends_on=[parent], on_failure="cancel").enqueue()
+        assert await late.status() == "CANCELLED"
+        assert await children["hold"].cancel() == "CANCELLED"
+
+
+async def test_a_held_job_goes_on_when_its_parent_is_retried(open_app, app):
+    broken = True
+
+    @app.job(max_retries=0)
+    async def mend() -> object:
+        return Dead() if broken else "whole"
+
+    await open_app(app)
+    async with app.worker():
+        parent = await mend.enqueue()
+        held = await mend.options(depends_on=[parent]).enqueue()
+        with pytest.raises(JobFailed):
+            await parent.result(timeout=5)
+        broken = False
+        assert await app.admin.requeue_dead_letters(job_ids=[parent.id]) == 1
+        assert await held.result(timeout=5) == "whole"
+
+
+async def test_parents_that_end_while_their_children_are_enqueued(open_app, app, step, raw_postgres, migrated_schema):
+    """The lost wake-up: neither the settling parent nor the child being inserted may miss the other."""
+    await open_app(app)
+    async with app.worker(concurrency=100):
+        for _ in range(15):
+            parents = await asyncio.gather(*(step.enqueue() for _ in range(10)))
+            children = await asyncio.gather(*(step.options(depends_on=parents[: n + 1]).enqueue(str(n)) for n in range(10)))
+            for number, child in enumerate(children):
+                assert await child.result(timeout=10) == str(number)
+    await assert_invariants(raw_postgres, migrated_schema, jobs=300)

@@ -1,0 +1,124 @@
+"""A worker that lost its lease changes nothing, with any verb, and is told so."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tenure import Cancel, Completed, Dead, JobContext, LeaseLost, Retry, Snooze
+from tests.invariants import assert_invariants
+
+VERBS = {
+    "complete": Completed("late"),
+    "fail": Retry("late", delay=0.0),
+    "snooze": Snooze(0.0),
+    "cancel": Cancel("late"),
+    "dead": Dead("late"),
+}
+
+
+class Zombie:
+    """A handler that stops beating, loses its lease, and goes on when another attempt has the job."""
+
+    def __init__(self, app, name: str) -> None:
+        self.app = app
+        self.name = name
+        self.contexts: dict[int, JobContext] = {}
+        self.go_on = asyncio.Event()
+        self.finish = asyncio.Event()
+        self.errors: list[str] = []
+
+    async def handle(self, context: JobContext, connection) -> object:
+        self.contexts[context.attempt] = context
+        if context.attempt > 1:
+            await self.finish.wait()
+            return "second"
+        while not self.go_on.is_set():
+            try:
+                await self.go_on.wait()
+            except asyncio.CancelledError:
+                self.errors.append("cancelled")
+        for verb in (lambda: context.progress(0.9), lambda: self.guard(context, connection)):
+            try:
+                await verb()
+            except LeaseLost as error:
+                self.errors.append(type(error).__name__)
+        return VERBS[self.name]
+
+    async def guard(self, context: JobContext, connection) -> None:
+        async with connection.transaction():
+            await context.guard(connection)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_a_late_verdict_changes_nothing(open_app, app, eventually, raw_postgres, migrated_schema, caplog, verb):
+    zombie = Zombie(app, verb)
+
+    @app.job()
+    async def slow(context: JobContext) -> object:
+        return await zombie.handle(context, raw_postgres)
+
+    await open_app(app)
+    first, second = app.worker(concurrency=1), app.worker(concurrency=1)
+    await first.start()
+    job = await slow.enqueue()
+    await eventually(lambda: 1 in zombie.contexts)
+    # as a paused process: no beat, no maintenance, no new work
+    first._engine.core.stop_heartbeat()
+    await first._maintenance.stop()
+    await first._feed.stop()
+    await second.start()
+    await eventually(lambda: 2 in zombie.contexts, timeout=15)
+    before = await job.info()
+    assert (before.fence, before.attempts) == (2, 2)
+    zombie.go_on.set()
+    await eventually(lambda: first.running == 0)
+    await first._settler.drained()
+    after = await job.info()
+    assert after == before
+    assert zombie.errors.count("LeaseLost") == 2
+    assert any("lease lost" in message for message in caplog.messages)
+    zombie.finish.set()
+    assert await job.result(timeout=5) == "second"
+    assert [(one.fence, one.status) for one in await job.executions()] == [(1, "LOST"), (2, "COMPLETED")]
+    await first.stop(0.5)
+    await second.stop(0.5)
+    await assert_invariants(raw_postgres, migrated_schema, jobs=1)
+
+
+async def test_a_guard_lets_the_holder_write_and_keeps_the_rescuer_out(open_app, app, raw_postgres):
+    @app.job()
+    async def guarded(context: JobContext) -> str:
+        async with raw_postgres.transaction():
+            await context.guard(raw_postgres)
+            return await raw_postgres.fetchval("SELECT 'written'")
+
+    await open_app(app)
+    async with app.worker():
+        assert await (await guarded.enqueue()).result(timeout=5) == "written"
+
+
+async def test_a_handler_is_cancelled_when_its_lease_is_gone(open_app, app, eventually, raw_redis, settings):
+    cancelled = asyncio.Event()
+
+    @app.job()
+    async def long(context: JobContext) -> None:
+        if context.attempt > 1:
+            return
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    await open_app(app)
+    async with app.worker():
+        job = await long.enqueue()
+        processing = f"{settings.prefix}:{{default}}:processing-queue"
+        await eventually(lambda: raw_redis.zcard(processing) == 1)
+        # somebody else's rescue: the lease expired and was taken back
+        raw_redis.zadd(processing, {f"{job.id}:1": 1})
+        await asyncio.wait_for(cancelled.wait(), 10)
+        assert await job.result(timeout=10) is None
+        assert [one.status for one in await job.executions()] == ["LOST", "COMPLETED"]

@@ -1,0 +1,125 @@
+"""Redis is disposable: whatever it forgets, no job is lost and no outcome doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+
+import pytest
+import redis
+
+from tenure import Tenure
+from tests.invariants import assert_invariants
+
+
+async def steady_work(app, jobs: int):
+    """Enqueues jobs that take a moment each, while the caller breaks things; the jobs."""
+
+    @app.job(max_retries=50)
+    async def moment(number: int) -> int:
+        await asyncio.sleep(random.uniform(0, 0.02))
+        return number
+
+    async def enqueue():
+        made = []
+        for number in range(jobs):
+            made.append(await moment.enqueue(number))
+            if number % 20 == 0:
+                await asyncio.sleep(0.005)
+        return made
+
+    return asyncio.create_task(enqueue())
+
+
+async def test_flushall_at_any_instant(open_app, app, settings, private_valkey, raw_postgres, migrated_schema):
+    server = private_valkey()
+    app = Tenure(replace(settings, redis_url=server.url))
+    enqueueing = await steady_work(app, 500)
+    await open_app(app)
+    async with app.worker(concurrency=20):
+        with redis.from_url(server.url) as client:
+            for _ in range(6):
+                await asyncio.sleep(random.uniform(0.02, 0.15))
+                client.flushall()
+                client.script_flush()
+        for number, job in enumerate(await enqueueing):
+            assert await job.result(timeout=30) == number
+    await assert_invariants(raw_postgres, migrated_schema, jobs=500)
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["with its log", "without its data"])
+async def test_killed_and_restarted(open_app, settings, private_valkey, raw_postgres, migrated_schema, keep):
+    server = private_valkey()
+    app = Tenure(replace(settings, redis_url=server.url))
+    enqueueing = await steady_work(app, 400)
+    await open_app(app)
+    async with app.worker(concurrency=20):
+        for _ in range(2):
+            await asyncio.sleep(0.1)
+            server.kill()
+            if not keep:
+                server.forget()
+            await asyncio.sleep(0.3)
+            server.start()
+        for number, job in enumerate(await enqueueing):
+            assert await job.result(timeout=30) == number
+    await assert_invariants(raw_postgres, migrated_schema, jobs=400)
+
+
+async def test_a_push_that_failed_is_repeated(open_app, settings, private_valkey, raw_postgres, migrated_schema):
+    server = private_valkey()
+    app = Tenure(replace(settings, redis_url=server.url))
+
+    @app.job()
+    async def idle() -> int:
+        return 1
+
+    await open_app(app)
+    async with app.worker():
+        await (await idle.enqueue()).result(timeout=5)
+        server.kill()
+        # the enqueue succeeds: it is PostgreSQL's word that counts
+        jobs = await asyncio.gather(*(idle.enqueue() for _ in range(20)))
+        server.start()
+        for job in jobs:
+            assert await job.result(timeout=20) == 1
+    await assert_invariants(raw_postgres, migrated_schema, jobs=21)
+
+
+async def test_an_entry_that_vanished_alone_is_found_missing(open_app, app, settings, raw_redis, eventually):
+    @app.job()
+    async def idle() -> int:
+        return 1
+
+    await open_app(app)
+    job = await idle.enqueue()
+    ready = f"{settings.prefix}:{{default}}:medium-priority-queue"
+    await eventually(lambda: raw_redis.zcard(ready) == 1)
+    raw_redis.delete(ready)
+    async with app.worker():
+        # the reconciler looks every 5 s
+        assert await job.result(timeout=15) == 1
+
+
+async def test_a_doubled_entry_does_not_run_twice(open_app, app, settings, raw_redis, eventually, raw_postgres, migrated_schema):
+    runs = []
+
+    @app.job()
+    async def once(number: int) -> None:
+        runs.append(number)
+
+    await open_app(app)
+    job = await once.enqueue(1)
+    prefix = f"{settings.prefix}:{{default}}"
+    await eventually(lambda: raw_redis.hlen(f"{prefix}:jobs") == 1)
+    copy = raw_redis.hgetall(f"{prefix}:jobs")
+    async with app.worker():
+        await job.result(timeout=5)
+        # a failover brought back what had been removed
+        raw_redis.hset(f"{prefix}:jobs", mapping=copy)
+        raw_redis.zadd(f"{prefix}:high-priority-queue", {job.id: 1})
+        other = await once.enqueue(2)
+        await other.result(timeout=5)
+    assert runs == [1, 2]
+    await assert_invariants(raw_postgres, migrated_schema, jobs=2)
