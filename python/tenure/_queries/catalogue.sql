@@ -1,5 +1,6 @@
--- Every object of a schema with its definition, in an order that does not depend on who made it first. Tables and functions
--- are those that are named, or all of them. Not-null constraints are part of their columns: only PostgreSQL 18 lists them apart.
+-- Every object of a schema with its definition, in an order that depends neither on who made it first nor on the
+-- database's collation. Tables and functions are those that are named, or all of them. Not-null constraints are part of
+-- their columns: only PostgreSQL 18 lists them apart.
 WITH space AS (
     SELECT oid FROM pg_namespace WHERE nspname = $1
 ), tables AS (
@@ -7,9 +8,9 @@ WITH space AS (
     FROM pg_class AS c JOIN space AS s ON s.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND c.relname <> 'schema_migrations' AND ($2::text[] IS NULL OR c.relname = ANY($2))
 )
-SELECT 'table' AS kind, t.relname AS name,
+SELECT 'table' AS kind, t.relname::text COLLATE "C" AS name,
     COALESCE('with ' || (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(t.reloptions) AS o), '') AS definition,
-    t.relname AS owner, 1 AS section, 0 AS place
+    t.relname::text COLLATE "C" AS owner, 1 AS section, 0 AS place
 FROM tables AS t
 UNION ALL
 SELECT 'column', t.relname || '.' || a.attname,

@@ -1,0 +1,204 @@
+-- What all migrations together make, read back from a server's catalogues: to be reviewed and compared, not to be run.
+-- Written by `python -m tests.migration.dump > migrations/schema.sql`. The index of a key stands beside its constraint.
+
+-- TABLE dead_letter_queue
+
+column dead_letter_queue.dlq_id uuid not null
+column dead_letter_queue.original_job_id uuid not null
+column dead_letter_queue.job_type text not null
+column dead_letter_queue.queue text not null
+column dead_letter_queue.payload bytea not null
+column dead_letter_queue.payload_format text not null default 'json'::text
+column dead_letter_queue.priority smallint not null
+column dead_letter_queue.attempts integer not null
+column dead_letter_queue.reason text not null
+column dead_letter_queue.error text
+column dead_letter_queue.tags text[] not null default '{}'::text[]
+column dead_letter_queue.metadata jsonb not null default '{}'::jsonb
+column dead_letter_queue.failed_at timestamp with time zone not null default now()
+column dead_letter_queue.created_at timestamp with time zone not null default now()
+
+constraint dead_letter_queue.dead_letter_queue_pkey PRIMARY KEY (dlq_id)
+constraint dead_letter_queue.dead_letter_queue_priority_range CHECK (((priority >= 1) AND (priority <= 5)))
+constraint dead_letter_queue.dead_letter_queue_reason_known CHECK ((reason = ANY (ARRAY['exhausted'::text, 'poison'::text, 'dead'::text, 'invalid'::text, 'unknown_job_type'::text])))
+
+CREATE UNIQUE INDEX dead_letter_queue_pkey ON gap006.dead_letter_queue USING btree (dlq_id);
+CREATE INDEX idx_dead_letter_queue_created_at ON gap006.dead_letter_queue USING btree (created_at);
+CREATE INDEX idx_dead_letter_queue_job_type ON gap006.dead_letter_queue USING btree (job_type);
+CREATE UNIQUE INDEX idx_dead_letter_queue_original_job_id ON gap006.dead_letter_queue USING btree (original_job_id);
+
+-- TABLE job_dependencies
+
+column job_dependencies.dependency_id uuid not null default gen_random_uuid()
+column job_dependencies.job_id uuid not null
+column job_dependencies.depends_on_job_id uuid not null
+column job_dependencies.on_failure text not null default 'hold'::text
+column job_dependencies.satisfied_at timestamp with time zone
+column job_dependencies.created_at timestamp with time zone not null default now()
+
+constraint job_dependencies.job_dependencies_depends_on_job_id_fkey FOREIGN KEY (depends_on_job_id) REFERENCES gap006.jobs(job_id)
+constraint job_dependencies.job_dependencies_job_id_fkey FOREIGN KEY (job_id) REFERENCES gap006.jobs(job_id) ON DELETE CASCADE
+constraint job_dependencies.job_dependencies_not_itself CHECK ((job_id <> depends_on_job_id))
+constraint job_dependencies.job_dependencies_on_failure_known CHECK ((on_failure = ANY (ARRAY['hold'::text, 'cancel'::text, 'run'::text])))
+constraint job_dependencies.job_dependencies_pkey PRIMARY KEY (dependency_id)
+constraint job_dependencies.job_dependencies_unique UNIQUE (job_id, depends_on_job_id)
+
+CREATE INDEX idx_job_dependencies_depends_on_job_id ON gap006.job_dependencies USING btree (depends_on_job_id);
+CREATE INDEX idx_job_dependencies_job_id ON gap006.job_dependencies USING btree (job_id) WHERE (satisfied_at IS NULL);
+CREATE UNIQUE INDEX job_dependencies_pkey ON gap006.job_dependencies USING btree (dependency_id);
+CREATE UNIQUE INDEX job_dependencies_unique ON gap006.job_dependencies USING btree (job_id, depends_on_job_id);
+
+-- TABLE job_executions with autovacuum_analyze_scale_factor=0.05, autovacuum_vacuum_cost_delay=1, autovacuum_vacuum_insert_scale_factor=0.05, autovacuum_vacuum_scale_factor=0.02, fillfactor=80
+
+column job_executions.execution_id uuid not null
+column job_executions.job_id uuid not null
+column job_executions.worker_id uuid
+column job_executions.fence bigint not null
+column job_executions.attempt integer not null
+column job_executions.status text not null default 'PROCESSING'::text
+column job_executions.started_at timestamp with time zone not null default now()
+column job_executions.completed_at timestamp with time zone
+column job_executions.duration_ms double precision
+column job_executions.error text
+
+constraint job_executions.job_executions_attempt_positive CHECK ((attempt > 0))
+constraint job_executions.job_executions_ended_has_time CHECK (((status = 'PROCESSING'::text) = (completed_at IS NULL)))
+constraint job_executions.job_executions_fence_positive CHECK ((fence > 0))
+constraint job_executions.job_executions_job_id_fkey FOREIGN KEY (job_id) REFERENCES gap006.jobs(job_id) ON DELETE CASCADE
+constraint job_executions.job_executions_pkey PRIMARY KEY (execution_id)
+constraint job_executions.job_executions_status_known CHECK ((status = ANY (ARRAY['PROCESSING'::text, 'COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text, 'SNOOZED'::text, 'RELEASED'::text, 'LOST'::text])))
+constraint job_executions.job_executions_worker_id_fkey FOREIGN KEY (worker_id) REFERENCES gap006.workers(worker_id) ON DELETE SET NULL
+
+CREATE UNIQUE INDEX idx_job_executions_job_id ON gap006.job_executions USING btree (job_id, fence);
+CREATE INDEX idx_job_executions_started_at ON gap006.job_executions USING btree (started_at);
+CREATE INDEX idx_job_executions_status ON gap006.job_executions USING btree (status) WHERE (status <> ALL (ARRAY['COMPLETED'::text, 'PROCESSING'::text]));
+CREATE INDEX idx_job_executions_worker_id ON gap006.job_executions USING btree (worker_id);
+CREATE UNIQUE INDEX job_executions_pkey ON gap006.job_executions USING btree (execution_id);
+
+-- TABLE jobs with autovacuum_analyze_scale_factor=0.05, autovacuum_vacuum_cost_delay=1, autovacuum_vacuum_insert_scale_factor=0.05, autovacuum_vacuum_scale_factor=0.02, fillfactor=80
+
+column jobs.job_id uuid not null
+column jobs.job_type text not null
+column jobs.queue text not null default 'default'::text
+column jobs.payload bytea not null default '\x'::bytea
+column jobs.payload_format text not null default 'json'::text
+column jobs.priority smallint not null default 3
+column jobs.status text not null default 'PENDING'::text
+column jobs.mode text not null default 'before'::text
+column jobs.attempts integer not null default 0
+column jobs.max_retries integer not null default 5
+column jobs.crashes smallint not null default 0
+column jobs.fence bigint not null default 0
+column jobs.timeout_ms integer
+column jobs.run_at timestamp with time zone not null default now()
+column jobs.idempotency_key text
+column jobs.worker_id uuid
+column jobs.pending_dependencies integer not null default 0
+column jobs.has_dependents boolean not null default false
+column jobs.cancel_requested_at timestamp with time zone
+column jobs.progress real
+column jobs.progress_note text
+column jobs.result bytea
+column jobs.result_format text
+column jobs.error text
+column jobs.tags text[] not null default '{}'::text[]
+column jobs.metadata jsonb not null default '{}'::jsonb
+column jobs.created_at timestamp with time zone not null default now()
+column jobs.updated_at timestamp with time zone not null default now()
+column jobs.started_at timestamp with time zone
+column jobs.completed_at timestamp with time zone
+
+constraint jobs.jobs_attempts_not_negative CHECK ((attempts >= 0))
+constraint jobs.jobs_blocked_waits CHECK (((status <> 'BLOCKED'::text) OR (pending_dependencies > 0)))
+constraint jobs.jobs_crashes_not_negative CHECK ((crashes >= 0))
+constraint jobs.jobs_ended_has_time CHECK (((status = ANY (ARRAY['COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text])) = (completed_at IS NOT NULL)))
+constraint jobs.jobs_fence_not_negative CHECK ((fence >= 0))
+constraint jobs.jobs_idempotency_key_length CHECK (((octet_length(idempotency_key) >= 1) AND (octet_length(idempotency_key) <= 255)))
+constraint jobs.jobs_job_type_length CHECK (((octet_length(job_type) >= 1) AND (octet_length(job_type) <= 255)))
+constraint jobs.jobs_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000)))
+constraint jobs.jobs_mode_known CHECK ((mode = ANY (ARRAY['before'::text, 'behind'::text])))
+constraint jobs.jobs_payload_format_known CHECK ((payload_format = ANY (ARRAY['json'::text, 'msgpack'::text])))
+constraint jobs.jobs_pending_dependencies_not_negative CHECK ((pending_dependencies >= 0))
+constraint jobs.jobs_pkey PRIMARY KEY (job_id)
+constraint jobs.jobs_priority_range CHECK (((priority >= 1) AND (priority <= 5)))
+constraint jobs.jobs_processing_has_worker CHECK (((status <> 'PROCESSING'::text) OR (worker_id IS NOT NULL)))
+constraint jobs.jobs_progress_range CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision)))
+constraint jobs.jobs_queue_length CHECK (((octet_length(queue) >= 1) AND (octet_length(queue) <= 128)))
+constraint jobs.jobs_status_known CHECK ((status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text, 'PROCESSING'::text, 'COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text])))
+constraint jobs.jobs_timeout_positive CHECK ((timeout_ms > 0))
+
+CREATE UNIQUE INDEX idx_jobs_idempotency_key ON gap006.jobs USING btree (idempotency_key) WHERE (idempotency_key IS NOT NULL);
+CREATE INDEX idx_jobs_priority_created_at ON gap006.jobs USING btree (priority DESC, created_at) WHERE (status = 'PENDING'::text);
+CREATE INDEX idx_jobs_status ON gap006.jobs USING btree (queue, job_id, status) WHERE (status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'PROCESSING'::text]));
+CREATE INDEX idx_jobs_worker_id ON gap006.jobs USING btree (worker_id) WHERE (status = 'PROCESSING'::text);
+CREATE UNIQUE INDEX jobs_pkey ON gap006.jobs USING btree (job_id);
+
+CREATE TRIGGER trigger_jobs_updated_at BEFORE UPDATE ON gap006.jobs FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION gap006.update_jobs_updated_at();
+
+-- TABLE workers with autovacuum_vacuum_scale_factor=0.05, fillfactor=70
+
+column workers.worker_id uuid not null
+column workers.worker_name text not null
+column workers.worker_type text not null default 'default'::text
+column workers.host text not null default ''::text
+column workers.pid integer not null default 0
+column workers.queues text[] not null default '{}'::text[]
+column workers.capabilities text[] not null default '{}'::text[]
+column workers.concurrency integer not null default 1
+column workers.status text not null default 'STARTING'::text
+column workers.current_job_id uuid
+column workers.version text
+column workers.labels jsonb not null default '{}'::jsonb
+column workers.health jsonb not null default '{}'::jsonb
+column workers.last_heartbeat timestamp with time zone not null default now()
+column workers.started_at timestamp with time zone not null default now()
+column workers.stopped_at timestamp with time zone
+column workers.created_at timestamp with time zone not null default now()
+column workers.updated_at timestamp with time zone not null default now()
+
+constraint workers.workers_concurrency_positive CHECK ((concurrency > 0))
+constraint workers.workers_current_job_id_fkey FOREIGN KEY (current_job_id) REFERENCES gap006.jobs(job_id) ON DELETE SET NULL
+constraint workers.workers_name_length CHECK (((octet_length(worker_name) >= 1) AND (octet_length(worker_name) <= 255)))
+constraint workers.workers_pkey PRIMARY KEY (worker_id)
+constraint workers.workers_status_known CHECK ((status = ANY (ARRAY['STARTING'::text, 'ACTIVE'::text, 'DEGRADED'::text, 'DRAINING'::text, 'SUSPECT'::text, 'FAILED'::text, 'STOPPED'::text])))
+
+CREATE INDEX idx_workers_last_heartbeat ON gap006.workers USING btree (last_heartbeat);
+CREATE INDEX idx_workers_status ON gap006.workers USING btree (status);
+CREATE INDEX idx_workers_worker_type ON gap006.workers USING btree (worker_type);
+CREATE UNIQUE INDEX workers_pkey ON gap006.workers USING btree (worker_id);
+
+CREATE OR REPLACE FUNCTION gap006.get_runnable_jobs(max_jobs integer DEFAULT 100)
+ RETURNS SETOF gap006.jobs
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog'
+AS $function$
+    SELECT j.*
+    FROM gap006.jobs AS j
+    WHERE (j.status = 'PENDING' OR (j.status = 'SCHEDULED' AND j.run_at <= now()))
+        AND NOT EXISTS (
+            SELECT FROM gap006.job_dependencies AS d WHERE d.job_id = j.job_id AND d.satisfied_at IS NULL
+        )
+    ORDER BY j.priority DESC, j.run_at, j.job_id
+    LIMIT max_jobs
+$function$;
+CREATE OR REPLACE FUNCTION gap006.mark_stale_workers(stale_after interval DEFAULT '00:01:00'::interval)
+ RETURNS TABLE(worker_id uuid)
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog'
+AS $function$
+    UPDATE gap006.workers AS w
+    SET status = 'FAILED', stopped_at = now(), updated_at = now()
+    WHERE w.status IN ('STARTING', 'ACTIVE', 'DEGRADED', 'DRAINING', 'SUSPECT') AND w.last_heartbeat < now() - stale_after
+    RETURNING w.worker_id
+$function$;
+CREATE OR REPLACE FUNCTION gap006.update_jobs_updated_at()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog'
+AS $function$
+BEGIN
+    NEW.updated_at := now();
+    RETURN NEW;
+END
+$function$;
