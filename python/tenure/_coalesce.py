@@ -30,18 +30,19 @@ class Coalescer(Generic[T]):
         self._most = most
         self._in_flight = in_flight
         self._items: list[T] = []
+        self._running = 0
         self._flushers: set[asyncio.Task[None]] = set()
 
     def add(self, item: T) -> None:
         """Take one item into the next batch."""
         self._items.append(item)
-        if len(self._flushers) < self._in_flight:
+        if self._running < self._in_flight:
             self._spawn()
 
     def extend(self, items: list[T]) -> None:
         """Take several items."""
         self._items += items
-        if self._items and len(self._flushers) < self._in_flight:
+        if self._items and self._running < self._in_flight:
             self._spawn()
 
     def __len__(self) -> int:
@@ -54,11 +55,16 @@ class Coalescer(Generic[T]):
             await asyncio.wait(self._flushers)
 
     def _spawn(self) -> None:
+        self._running += 1
         task = asyncio.get_running_loop().create_task(self._run())
         self._flushers.add(task)
         task.add_done_callback(self._flushers.discard)
 
     async def _run(self) -> None:
-        while self._items:
-            batch, self._items = self._items[: self._most], self._items[self._most :]
-            await self._flush(batch)
+        try:
+            while self._items:
+                batch, self._items = self._items[: self._most], self._items[self._most :]
+                await self._flush(batch)
+        finally:
+            # Here, not when the task is seen to be done: an item that comes in between would find nobody to flush it.
+            self._running -= 1

@@ -1,0 +1,156 @@
+"""The tables refuse illegal rows, each by a constraint with a name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from tests.migration.rows import insert, job
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Constraint, table, and the columns (SQL expressions) of a row that it must refuse.
+ILLEGAL: list[tuple[str, str, Mapping[str, str]]] = [
+    ("jobs_job_type_length", "jobs", {"job_type": "''"}),
+    ("jobs_job_type_length", "jobs", {"job_type": "repeat('a', 256)"}),
+    ("jobs_job_type_length", "jobs", {"job_type": "repeat('ä', 128)"}),
+    ("jobs_queue_length", "jobs", {"queue": "''"}),
+    ("jobs_queue_length", "jobs", {"queue": "repeat('a', 129)"}),
+    ("jobs_payload_format_known", "jobs", {"payload_format": "'pickle'"}),
+    ("jobs_priority_range", "jobs", {"priority": "0"}),
+    ("jobs_priority_range", "jobs", {"priority": "6"}),
+    ("jobs_status_known", "jobs", {"status": "'RUNNING'"}),
+    ("jobs_status_known", "jobs", {"status": "'pending'"}),
+    ("jobs_mode_known", "jobs", {"mode": "'never'"}),
+    ("jobs_attempts_not_negative", "jobs", {"attempts": "-1"}),
+    ("jobs_max_retries_range", "jobs", {"max_retries": "-1"}),
+    ("jobs_max_retries_range", "jobs", {"max_retries": "1001"}),
+    ("jobs_crashes_not_negative", "jobs", {"crashes": "-1"}),
+    ("jobs_fence_not_negative", "jobs", {"fence": "-1"}),
+    ("jobs_timeout_positive", "jobs", {"timeout_ms": "0"}),
+    ("jobs_idempotency_key_length", "jobs", {"idempotency_key": "''"}),
+    ("jobs_idempotency_key_length", "jobs", {"idempotency_key": "repeat('a', 256)"}),
+    ("jobs_pending_dependencies_not_negative", "jobs", {"pending_dependencies": "-1"}),
+    ("jobs_progress_range", "jobs", {"progress": "-0.1"}),
+    ("jobs_progress_range", "jobs", {"progress": "1.1"}),
+    ("jobs_progress_range", "jobs", {"progress": "'NaN'"}),
+    ("jobs_ended_has_time", "jobs", {"status": "'COMPLETED'"}),
+    ("jobs_ended_has_time", "jobs", {"status": "'FAILED'"}),
+    ("jobs_ended_has_time", "jobs", {"status": "'CANCELLED'"}),
+    ("jobs_ended_has_time", "jobs", {"status": "'PENDING'", "completed_at": "now()"}),
+    ("jobs_processing_has_worker", "jobs", {"status": "'PROCESSING'"}),
+    ("jobs_blocked_waits", "jobs", {"status": "'BLOCKED'"}),
+    ("workers_name_length", "workers", {"worker_name": "''"}),
+    ("workers_name_length", "workers", {"worker_name": "repeat('a', 256)"}),
+    ("workers_concurrency_positive", "workers", {"concurrency": "0"}),
+    ("workers_status_known", "workers", {"status": "'IDLE'"}),
+    ("job_executions_fence_positive", "job_executions", {"fence": "0"}),
+    ("job_executions_attempt_positive", "job_executions", {"attempt": "0"}),
+    ("job_executions_status_known", "job_executions", {"status": "'PENDING'", "completed_at": "now()"}),
+    ("job_executions_ended_has_time", "job_executions", {"status": "'COMPLETED'"}),
+    ("job_executions_ended_has_time", "job_executions", {"completed_at": "now()"}),
+    ("dead_letter_queue_reason_known", "dead_letter_queue", {"reason": "'tired'"}),
+    ("dead_letter_queue_priority_range", "dead_letter_queue", {"priority": "6"}),
+    ("job_dependencies_not_itself", "job_dependencies", {"depends_on_job_id": "'{job}'"}),
+    ("job_dependencies_on_failure_known", "job_dependencies", {"on_failure": "'panic'"}),
+]
+# Rows at the edge of what is allowed.
+ALLOWED: list[tuple[str, Mapping[str, str]]] = [
+    ("jobs", {}),
+    ("jobs", {"job_type": "repeat('a', 255)", "queue": "repeat('a', 128)", "idempotency_key": "repeat('a', 255)"}),
+    ("jobs", {"priority": "1", "max_retries": "0", "timeout_ms": "1", "progress": "0", "payload_format": "'msgpack'"}),
+    ("jobs", {"priority": "5", "max_retries": "1000", "progress": "1", "mode": "'behind'"}),
+    ("jobs", {"status": "'SCHEDULED'", "run_at": "now() + interval '1 hour'"}),
+    ("jobs", {"status": "'BLOCKED'", "pending_dependencies": "1"}),
+    ("jobs", {"status": "'PROCESSING'", "worker_id": "gen_random_uuid()"}),
+    ("jobs", {"status": "'COMPLETED'", "completed_at": "now()"}),
+    ("workers", {"status": "'SUSPECT'"}),
+    ("job_executions", {}),
+    ("job_executions", {"status": "'LOST'", "completed_at": "now()"}),
+    ("dead_letter_queue", {"reason": "'poison'"}),
+    ("job_dependencies", {"on_failure": "'cancel'"}),
+]
+CONSTRAINTS = """
+    SELECT c.conname
+    FROM pg_constraint AS c JOIN pg_namespace AS n ON n.oid = c.connamespace
+    WHERE n.nspname = $1 AND c.contype = 'c'
+"""
+
+
+async def try_row(connection: asyncpg.Connection, schema: str, table: str, columns: Mapping[str, str]) -> None:
+    """Insert a row of a table, beside two jobs it may name."""
+    ids = {"{job}": str(await job(connection, schema)), "{parent}": str(await job(connection, schema))}
+    row = {"job_id": "'{job}'", **columns} if table in ("job_executions", "job_dependencies") else dict(columns)
+    if table == "job_dependencies":
+        row.setdefault("depends_on_job_id", "'{parent}'")
+    for mark, job_id in ids.items():
+        row = {name: text.replace(mark, job_id) for name, text in row.items()}
+    await insert(connection, schema, table, **row)
+
+
+@pytest.mark.parametrize(("constraint", "table", "columns"), ILLEGAL)
+async def test_illegal_row_is_refused(
+    migrated_schema: str, raw_postgres: asyncpg.Connection, constraint: str, table: str, columns: Mapping[str, str]
+) -> None:
+    """Each by the constraint that is there for it."""
+    with pytest.raises(asyncpg.CheckViolationError) as refusal:
+        await try_row(raw_postgres, migrated_schema, table, columns)
+    assert refusal.value.as_dict()["constraint_name"] == constraint
+
+
+@pytest.mark.parametrize(("table", "columns"), ALLOWED)
+async def test_legal_row_is_taken(
+    migrated_schema: str, raw_postgres: asyncpg.Connection, table: str, columns: Mapping[str, str]
+) -> None:
+    """The bounds themselves are inside."""
+    await try_row(raw_postgres, migrated_schema, table, columns)
+
+
+async def test_every_check_has_a_case(migrated_schema: str, raw_postgres: asyncpg.Connection) -> None:
+    """A constraint that a migration adds wants a row here."""
+    names = {row["conname"] for row in await raw_postgres.fetch(CONSTRAINTS, migrated_schema)}
+    assert names == {constraint for constraint, _, _ in ILLEGAL}
+
+
+@pytest.mark.parametrize("status", ["PENDING", "SCHEDULED"])
+async def test_update_is_checked_too(migrated_schema: str, raw_postgres: asyncpg.Connection, status: str) -> None:
+    """An ended job cannot be made live again while it keeps the time of its end."""
+    job_id = await job(raw_postgres, migrated_schema, status="'FAILED'", completed_at="now()")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await raw_postgres.execute(f"UPDATE {migrated_schema}.jobs SET status = $2 WHERE job_id = $1", job_id, status)
+
+
+async def test_uniqueness(migrated_schema: str, raw_postgres: asyncpg.Connection) -> None:
+    """One attempt per fence, one dead letter per job, one edge per pair, one job per idempotency key."""
+    child, parent = await job(raw_postgres, migrated_schema), await job(raw_postgres, migrated_schema)
+    twice: list[tuple[str, dict[str, str]]] = [
+        ("job_executions", {"job_id": f"'{child}'"}),
+        ("dead_letter_queue", {"original_job_id": f"'{child}'"}),
+        ("job_dependencies", {"job_id": f"'{child}'", "depends_on_job_id": f"'{parent}'"}),
+        ("jobs", {"idempotency_key": "'k'"}),
+    ]
+    for table, columns in twice:
+        await insert(raw_postgres, migrated_schema, table, **columns)
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await insert(raw_postgres, migrated_schema, table, **columns)
+
+
+async def test_what_deleting_takes_along(migrated_schema: str, raw_postgres: asyncpg.Connection) -> None:
+    """A job takes its audit and its own edges along; a job that others wait for stays; a worker leaves its audit."""
+    s = migrated_schema
+    child, parent = await job(raw_postgres, s), await job(raw_postgres, s)
+    worker = (await insert(raw_postgres, s, "workers", current_job_id=f"'{child}'"))["worker_id"]
+    await insert(raw_postgres, s, "job_executions", job_id=f"'{child}'", worker_id=f"'{worker}'")
+    await insert(raw_postgres, s, "job_dependencies", job_id=f"'{child}'", depends_on_job_id=f"'{parent}'")
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await raw_postgres.execute(f"DELETE FROM {s}.jobs WHERE job_id = $1", parent)
+    await raw_postgres.execute(f"DELETE FROM {s}.workers WHERE worker_id = $1", worker)
+    assert await raw_postgres.fetchval(f"SELECT count(*) FROM {s}.job_executions WHERE worker_id IS NULL") == 1
+    worker = (await insert(raw_postgres, s, "workers", current_job_id=f"'{child}'"))["worker_id"]
+    await raw_postgres.execute(f"DELETE FROM {s}.jobs WHERE job_id = $1", child)
+    assert await raw_postgres.fetchval(f"SELECT count(*) FROM {s}.job_executions") == 0
+    assert await raw_postgres.fetchval(f"SELECT count(*) FROM {s}.job_dependencies") == 0
+    assert await raw_postgres.fetchval(f"SELECT count(*) FROM {s}.workers WHERE current_job_id IS NULL") == 1

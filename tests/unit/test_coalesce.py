@@ -1,0 +1,40 @@
+"""Batches that form by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tenure._coalesce import Coalescer
+
+
+async def test_what_piles_up_becomes_one_batch():
+    batches: list[list[int]] = []
+
+    async def flush(batch: list[int]) -> None:
+        batches.append(batch)
+        await asyncio.sleep(0)
+
+    items: Coalescer[int] = Coalescer(flush, most=10, in_flight=1)
+    for number in range(25):
+        items.add(number)
+    await items.drained()
+    assert [len(batch) for batch in batches] == [10, 10, 5]
+    assert sum(batches, []) == list(range(25))
+
+
+async def test_an_item_that_comes_as_the_last_batch_ends_is_flushed_too():
+    flushed: list[int] = []
+    items: Coalescer[int]
+
+    async def flush(batch: list[int]) -> None:
+        flushed.extend(batch)
+        if batch[0] < 100:
+            # as a caller would that was waiting for this very batch
+            asyncio.get_running_loop().call_soon(items.add, batch[0] + 1)
+
+    items = Coalescer(flush, most=10, in_flight=1)
+    items.add(0)
+    async with asyncio.timeout(5):
+        while len(flushed) <= 100:
+            await asyncio.sleep(0)
+    assert flushed == list(range(101))
