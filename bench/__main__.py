@@ -21,6 +21,7 @@ from bench.loop import run
 from bench.machine import machine
 from bench.servers import servers
 from bench.space import space
+from bench.table import cases, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -120,22 +121,12 @@ def _lifecycle(running: Servers, options: argparse.Namespace) -> list[dict[str, 
 def _table(figures: dict[str, Any]) -> None:
     """Every figure on a line of its own."""
     table = Table("part", "case", "figure", "value")
-    for part in PARTS:
-        rows = figures.get(part, [])
-        for row in rows if isinstance(rows, list) else [rows]:
-            keys = ("name", "mode", "processes", "concurrency", "rate", "jobs", "slots")
-            case = ", ".join(f"{key} {row[key]}" for key in keys if key in row)
-            for name, value in row.items():
-                if isinstance(value, dict):
-                    for inner, number in value.items():
-                        table.add_row(part, case, f"cpu {inner}", _number(number))
-                elif name not in keys:
-                    table.add_row(part, case, name, _number(value))
+    for part, case, values in cases(figures):
+        for name, value in values.items():
+            table.add_row(part, case, name, text_of(value))
     console.print(table)
-
-
-def _number(value: object) -> str:
-    return "not measured" if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)
+    if figures["quick"]:
+        console.print("a quick run: everything works, the figures mean nothing")
 
 
 if __name__ == "__main__":

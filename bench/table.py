@@ -1,0 +1,64 @@
+"""Results as a table: on the terminal after a run, and in the README with `python -m bench.table NAME`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+HERE: Final = Path(__file__).parent
+_NAMES: Final = ("name", "mode", "processes", "concurrency", "rate", "jobs", "slots")  # what tells two cases apart
+_BEGIN: Final = "<!-- figures: python -m bench.table -->"
+_END: Final = "<!-- end of figures -->"
+
+
+def cases(figures: dict[str, Any]) -> list[tuple[str, str, dict[str, object]]]:
+    """Part, case and figures of each measurement."""
+    found: list[tuple[str, str, dict[str, object]]] = []
+    for part, rows in figures.items():
+        if part in ("measured", "quick", "machine"):
+            continue
+        for row in rows if isinstance(rows, list) else [rows]:
+            case = ", ".join(f"{name} {row[name]}" for name in _NAMES if name in row)
+            values: dict[str, object] = {}
+            for name, value in row.items():
+                if isinstance(value, dict):
+                    values.update({f"{name}_{inner}": number for inner, number in value.items()})
+                elif name not in _NAMES:
+                    values[name] = value
+            found.append((part, case, values))
+    return found
+
+
+def text_of(value: object) -> str:
+    """A figure as people read it; what could not be measured says so."""
+    if value is None:
+        return "not measured"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def markdown(figures: dict[str, Any]) -> str:
+    """Machine, versions and figures for the README."""
+    lines = [f"Measured {figures['measured']}.", ""]
+    lines += [f"* {name}: {value}" for name, value in figures["machine"].items()]
+    lines += ["", "| part | case | figures |", "|---|---|---|"]
+    for part, case, values in cases(figures):
+        shown = "; ".join(f"{name} {text_of(value)}" for name, value in values.items())
+        lines.append(f"| {part} | {case} | {shown} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Put the figures of one results file into the README."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "latest"
+    figures = json.loads((HERE / "results" / f"{name}.json").read_text("utf-8"))
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text("utf-8").partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    readme.write_text(f"{before}{_BEGIN}\n{markdown(figures)}\n{_END}{after}", "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
