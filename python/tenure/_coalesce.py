@@ -54,6 +54,13 @@ class Coalescer(Generic[T]):
         while self._flushers:
             await asyncio.wait(self._flushers)
 
+    async def abandon(self) -> None:
+        """Give up what was taken and not flushed."""
+        self._items = []
+        for task in self._flushers:
+            task.cancel()
+        await asyncio.gather(*self._flushers, return_exceptions=True)
+
     def _spawn(self) -> None:
         self._running += 1
         task = asyncio.get_running_loop().create_task(self._run())

@@ -16,7 +16,7 @@ from tenure._rescue import rescue
 from tenure.errors import TenureError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tenure._database import Database
     from tenure._engine import Engine
@@ -54,14 +54,21 @@ class Maintenance:
     """
 
     def __init__(
-        self, database: Database, engine: Engine, publisher: Publisher, queues: Sequence[str], settings: Settings
+        self,
+        database: Database,
+        engine: Engine,
+        publisher: Publisher,
+        queues: Sequence[str],
+        settings: Settings,
+        on_rescued: Callable[[list[tuple[str, int]]], None],
     ) -> None:
-        """Prepare; the stores must be open when it starts."""
+        """Prepare; the stores must be open when it starts. `on_rescued` is told which leases were taken back."""
         self._database = database
         self._engine = engine
         self._publisher = publisher
         self._queues = tuple(queues)
         self._settings = settings
+        self._on_rescued = on_rescued
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -121,7 +128,9 @@ class Maintenance:
         return min(max(next_due_ms / 1000 - time.time(), 0.005), _LONGEST_SLEEP)
 
     async def _rescue(self, queue: str) -> int:
-        return await rescue(self._database, self._engine, self._publisher, queue, _BATCH, self._settings.poison_after)
+        leases = await rescue(self._database, self._engine, self._publisher, queue, _BATCH, self._settings.poison_after)
+        self._on_rescued(leases)
+        return len(leases)
 
     async def _reconcile(self, queue: str, clock: _Clock) -> None:
         pushed = await mend_recent(self._database, self._engine, queue, _RECENT)

@@ -61,7 +61,8 @@ class ContextReporter:
     def _lose(self, lease: Lease) -> None:
         attempt = self._attempt_of(lease.job_id, lease.fence)
         if attempt is not None:
-            attempt.cancel("lost")
+            # The handler first sees LeaseLost where it asked, and is cancelled at its next await.
+            asyncio.get_running_loop().call_soon(attempt.cancel, "lost")
 
     async def _flush(self, batch: list[tuple[Lease, float, str | None, asyncio.Future[None]]]) -> None:
         # The last report of a job stands for the earlier ones of the same batch.

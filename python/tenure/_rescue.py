@@ -21,15 +21,15 @@ _WAITING: Final = ("PENDING", "SCHEDULED")
 
 async def rescue(
     database: Database, engine: Engine, publisher: Publisher, queue: str, limit: int, poison_after: int
-) -> int:
-    """Take back up to `limit` expired leases of a queue; how many there were.
+) -> list[tuple[str, int]]:
+    """Take back up to `limit` expired leases (job id, fence) of a queue.
 
     If this process dies half-way, another rescuer is given the same leases after the grace time, and PostgreSQL, which has
     either committed or not, decides again.
     """
     expired = await engine.rescue(queue, limit, _GRACE_MS)
     if not expired:
-        return 0
+        return []
     job_ids = [job_id for job_id, _ in expired]
     fences = [fence for _, fence in expired]
     count = len(expired)
@@ -60,4 +60,4 @@ async def rescue(
         sum(row["ran"] for row in rows),
         len(dead),
     )
-    return count
+    return expired

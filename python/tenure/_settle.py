@@ -92,6 +92,10 @@ class Settler:
         """Wait until every ending taken so far is settled."""
         await self._endings.drained()
 
+    async def abandon(self) -> None:
+        """Give up what is not settled: its leases expire, and the rescuer asks PostgreSQL."""
+        await self._endings.abandon()
+
     async def _flush(self, batch: list[Ending]) -> None:
         try:
             await self._settle(batch)

@@ -70,7 +70,9 @@ class Worker:
         self._settler = Settler(database, self._engine, self._publisher, self.worker_id, self._on_lost)
         self._reporter = ContextReporter(database, self._attempt_of, self._starter)
         self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
-        self._maintenance = Maintenance(database, self._engine, self._publisher, self._queues, settings)
+        self._maintenance = Maintenance(
+            database, self._engine, self._publisher, self._queues, settings, self._on_rescued
+        )
         self._feed = Feed(self._engine, self._queues, self.free_slots, self._take, self._rebuilder)
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,6 +121,7 @@ class Worker:
             await asyncio.wait_for(self._publisher.drained(), 5.0)
         except TimeoutError:
             logger.warning("stores are away, the rescuer will settle what is left: %d", self._settler.unsettled)
+            await self._settler.abandon()
         await self._maintenance.stop()
         await self._rebuilder.stop()
         if self._ticker is not None:
@@ -230,6 +233,13 @@ class Worker:
 
     def _on_lost(self, lease: Lease) -> None:
         logger.warning("lease lost, nothing was changed: %s:%d %s", lease.job_id, lease.fence, lease.job_type)
+
+    def _on_rescued(self, leases: list[tuple[str, int]]) -> None:
+        """Stop attempts whose leases this very worker took back: their beat will not say so any more."""
+        for key in leases:
+            attempt = self._attempts.get(key)
+            if attempt is not None:
+                attempt.cancel("lost")
 
     def _on_event(self, event: Event) -> None:
         match event.kind:

@@ -27,6 +27,14 @@ from tests.invariants import assert_invariants
 SOON = Backoff(base=0.02, jitter="none")
 
 
+@dataclass
+class Point:
+    """Something that JSON has no word for."""
+
+    x: int
+    y: int
+
+
 @pytest.fixture
 async def run(open_app, app):
     """Opens the app with a worker."""
@@ -56,11 +64,6 @@ async def test_a_result_comes_back(app, run, raw_postgres, migrated_schema):
 
 
 async def test_arguments_arrive_in_the_annotated_types(app, run):
-    @dataclass
-    class Point:
-        x: int
-        y: int
-
     @app.job(payload_format="msgpack")
     async def span(points: list[Point], since: datetime) -> str:
         assert isinstance(points[0], Point)

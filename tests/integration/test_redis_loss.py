@@ -13,8 +13,8 @@ from tenure import Tenure
 from tests.invariants import assert_invariants
 
 
-async def steady_work(app, jobs: int):
-    """Enqueues jobs that take a moment each, while the caller breaks things; the jobs."""
+def steady_work(app, jobs: int):
+    """A coroutine that enqueues jobs which take a moment each, while the caller breaks things, and returns them."""
 
     @app.job(max_retries=50)
     async def moment(number: int) -> int:
@@ -29,15 +29,16 @@ async def steady_work(app, jobs: int):
                 await asyncio.sleep(0.005)
         return made
 
-    return asyncio.create_task(enqueue())
+    return enqueue
 
 
 async def test_flushall_at_any_instant(open_app, app, settings, private_valkey, raw_postgres, migrated_schema):
     server = private_valkey()
     app = Tenure(replace(settings, redis_url=server.url))
-    enqueueing = await steady_work(app, 500)
+    enqueue = steady_work(app, 500)
     await open_app(app)
     async with app.worker(concurrency=20):
+        enqueueing = asyncio.create_task(enqueue())
         with redis.from_url(server.url) as client:
             for _ in range(6):
                 await asyncio.sleep(random.uniform(0.02, 0.15))
@@ -52,9 +53,10 @@ async def test_flushall_at_any_instant(open_app, app, settings, private_valkey, 
 async def test_killed_and_restarted(open_app, settings, private_valkey, raw_postgres, migrated_schema, keep):
     server = private_valkey()
     app = Tenure(replace(settings, redis_url=server.url))
-    enqueueing = await steady_work(app, 400)
+    enqueue = steady_work(app, 400)
     await open_app(app)
     async with app.worker(concurrency=20):
+        enqueueing = asyncio.create_task(enqueue())
         for _ in range(2):
             await asyncio.sleep(0.1)
             server.kill()

@@ -232,6 +232,6 @@ def _stop(fleet: list[subprocess.Popen[bytes]]) -> None:
 async def _drop(url: str) -> None:
     connection = await connect(url, schema=SCHEMA)
     try:
-        await run_statement(connection, "drop_schema", SCHEMA)
+        await run_statement(connection, "demo_drop", SCHEMA)
     finally:
         await connection.close()
