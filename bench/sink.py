@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import mmap
 import os
 import struct
@@ -9,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _HEADER: Final = struct.Struct("<Q")
@@ -61,3 +63,11 @@ def marks(directory: Path) -> list[Mark]:
             (used,) = _HEADER.unpack(file.read(_HEADER.size))
             found += map(Mark._make, _MARK.iter_unpack(file.read(used * _MARK.size)))
     return sorted(found, key=lambda mark: mark.started)
+
+
+def check_runs(found: Iterable[Mark], expected: Iterable[int]) -> None:
+    """Every expected run of a job, by its number, must have left one mark, and no other may be there."""
+    ran, meant = collections.Counter(mark.number for mark in found), collections.Counter(expected)
+    if ran != meant:
+        too_often, too_rarely = ran - meant, meant - ran
+        raise AssertionError(f"jobs run too often {too_often.most_common(10)}, too rarely {too_rarely.most_common(10)}")

@@ -17,7 +17,7 @@ def cases(figures: dict[str, Any]) -> list[tuple[str, str, dict[str, object]]]:
     """Part, case and figures of each measurement."""
     found: list[tuple[str, str, dict[str, object]]] = []
     for part, rows in figures.items():
-        if part in ("measured", "quick", "machine"):
+        if part in ("measured", "quick", "machine", "notes"):
             continue
         for row in rows if isinstance(rows, list) else [rows]:
             case = ", ".join(f"{name} {row[name]}" for name in _NAMES if name in row)
@@ -46,6 +46,8 @@ def markdown(figures: dict[str, Any]) -> str:
     for part, case, values in cases(figures):
         shown = "; ".join(f"{name} {text_of(value)}" for name, value in values.items())
         lines.append(f"| {part} | {case} | {shown} |")
+    # Written into the file by whoever knows what a run suffered from.
+    lines += ["", *(f"* {note}" for note in figures["notes"])] if figures.get("notes") else []
     return "\n".join(lines)
 
 
