@@ -180,8 +180,8 @@ class Engine:
         if self._loop is None:
             raise StoreUnavailable("redis cannot be asked: the app is closed")
         done: asyncio.Future[T] = self._loop.create_future()
-        operation(done, *args)
         try:
+            operation(done, *args)
             return await done
         except RedisUnavailable as error:
             raise StoreUnavailable(f"redis cannot be asked: {error}") from error

@@ -1,0 +1,76 @@
+"""A verdict becomes an ending in one place."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from tenure import Backoff, Cancel, Completed, Dead, InvalidInput, Retry, Snooze, Tenure
+from tenure._attempt import Attempt, ending_of, error_text, released
+
+TENURE = Tenure()
+
+
+@TENURE.job(backoff=Backoff(base=2.0, jitter="none"))
+async def medium() -> None: ...
+
+
+@TENURE.job(retry_priority="keep")
+async def keeping() -> None: ...
+
+
+def attempt(number: int = 1, priority: int = 5) -> Attempt:
+    lease = SimpleNamespace(job_id="j", fence=number, attempt=number, max_retries=2, priority=priority, queue="q")
+    return Attempt(lease, recorded=True)  # type: ignore[arg-type]  # as much of a lease as is looked at
+
+
+@pytest.mark.parametrize(
+    ("verdict", "number", "expected"),
+    [
+        ("plain", 1, {"status": "COMPLETED", "execution_status": "COMPLETED", "result": b'"plain"'}),
+        (None, 1, {"status": "COMPLETED", "result": None}),
+        (Completed([1]), 1, {"status": "COMPLETED", "result": b"[1]", "result_format": "json"}),
+        (Retry("e"), 1, {"status": "SCHEDULED", "execution_status": "FAILED", "delay_ms": 2000, "priority": 3}),
+        (Retry("e"), 2, {"status": "SCHEDULED", "delay_ms": 4000}),
+        (Retry("e"), 3, {"status": "FAILED", "reason": "exhausted", "error": "e"}),
+        (Retry("e", delay=0.0), 1, {"status": "PENDING", "delay_ms": 0}),
+        (Snooze(1.5), 3, {"status": "SCHEDULED", "execution_status": "SNOOZED", "attempts_back": 1, "delay_ms": 1500}),
+        (Snooze(0), 1, {"status": "PENDING", "execution_status": "SNOOZED"}),
+        (Cancel("c"), 1, {"status": "CANCELLED", "execution_status": "CANCELLED", "error": "c"}),
+        (Dead("d"), 1, {"status": "FAILED", "execution_status": "FAILED", "reason": "dead", "error": "d"}),
+        (object(), 1, {"status": "FAILED", "reason": "invalid"}),
+    ],
+)
+def test_every_verdict(verdict, number, expected):
+    ending = ending_of(verdict, attempt(number), medium, 1000)
+    assert {name: getattr(ending, name) for name in expected} == expected
+
+
+def test_a_low_job_is_not_lifted_by_failing():
+    assert ending_of(Retry(), attempt(priority=1), medium, 10).priority == 1
+    assert ending_of(Retry(), attempt(priority=5), keeping, 10).priority is None
+
+
+def test_a_type_without_handler_is_retried_then_named():
+    assert ending_of(Retry("no handler"), attempt(1), None, 10).status == "SCHEDULED"
+    assert ending_of(Retry("no handler"), attempt(3), None, 10).reason == "unknown_job_type"
+
+
+def test_a_released_attempt_burns_none():
+    ending = released(attempt(2))
+    assert (ending.status, ending.execution_status, ending.attempts_back) == ("PENDING", "RELEASED", 1)
+
+
+def test_an_error_can_be_stored_whatever_it_says():
+    text = error_text(ValueError("a\0b\ud800" + "x" * 100_000))
+    assert len(text.encode()) <= 8 * 1024
+    assert "\0" not in text
+
+
+@pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), "soon"])
+def test_a_delay_that_is_none_is_refused(delay):
+    with pytest.raises(InvalidInput):
+        Snooze(delay)
+    with pytest.raises(InvalidInput):
+        Retry(delay=delay)
