@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+import traceback
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from tenure import __version__
-from tenure.cli import dlq, fleet, job, migrate, servers, worker
+from tenure.cli import dlq, job, migrate
+from tenure.cli._output import escape
+from tenure.cli.doctor import doctor
+from tenure.cli.stats import stats
+from tenure.cli.up import up
+from tenure.cli.worker import worker
+from tenure.cli.workers import workers
 from tenure.demo.command import demo
 from tenure.errors import (
     ConfigurationError,
@@ -27,10 +35,42 @@ EXIT_CODES: Final = (
     (StoreUnavailable, 3),
     (JobNotFound, 4),
     (IllegalTransition, 5),
-    (TenureError, 1),
+    (Exception, 1),
 )
 
+
+class _Root(TyperGroup):
+    """Turns an error into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if _is_typers(error) or isinstance(error, BrokenPipeError):
+                raise
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            sys.stderr.write(f"error: {_one_line(error)}\n")
+            raise typer.Exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind))) from None
+
+
+def _is_typers(error: Exception) -> bool:
+    """Whether typer knows what to do with it; where its classes come from differs from version to version."""
+    return isinstance(error, typer.Abort) or hasattr(error, "exit_code")
+
+
+def _one_line(error: Exception) -> str:
+    text = escape(str(error))
+    return (
+        text if isinstance(error, TenureError) else f"unexpected, --debug shows where: {type(error).__name__}: {text}"
+    )
+
+
 app: Final = typer.Typer(
+    cls=_Root,
     help="Jobs that a worker holds only while its lease lives.",
     no_args_is_help=True,
     add_completion=False,
@@ -39,12 +79,13 @@ app: Final = typer.Typer(
 app.add_typer(job.app, name="job")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(migrate.app, name="migrate")
-app.command("worker")(worker.worker)
-app.command("workers")(fleet.workers)
-app.command("stats")(fleet.stats)
-app.command("doctor")(servers.doctor)
-app.command("up")(servers.up)
-app.command("demo")(demo)
+for command in (worker, workers, stats, doctor, up, demo):
+    app.command()(command)
+
+
+@app.callback()
+def root(*, debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False) -> None:
+    """Jobs that a worker holds only while its lease lives."""
 
 
 @app.command()
@@ -54,14 +95,7 @@ def version() -> None:
 
 
 def run() -> None:
-    """Run a command; an error is one line on stderr and an exit code, its traceback is shown with TENURE_DEBUG=1."""
+    """Run a command; TENURE_DEBUG=1 is the same as --debug."""
+    # Taken out of the environment: the settings refuse a variable they do not know.
     debug = bool(os.environ.pop("TENURE_DEBUG", ""))
-    try:
-        app()
-    except TenureError as error:
-        if debug:
-            raise
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(next(code for kind, code in EXIT_CODES if isinstance(error, kind))) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    app(["--debug", *sys.argv[1:]] if debug else sys.argv[1:], prog_name="tenure")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tenure.app import Tenure
-from tenure.errors import ConfigurationError, InvalidInput
+from tenure.errors import ConfigurationError, InvalidInput, TenureError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,22 +23,30 @@ def load_app(target: str) -> Tenure:
     """The `Tenure` that `module:attribute` names, seen from the current directory.
 
     Raises:
-        ConfigurationError: there is none.
+        InvalidInput: the name is not of that form.
+        ConfigurationError: there is no such module, it cannot be imported, or it has no `Tenure` of that name.
     """
-    module_name, colon, attribute = target.partition(":")
-    if not colon or not module_name or not attribute:
+    module_name, _, attribute = target.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
         raise InvalidInput("app", "module:attribute", target)
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    # An installed command's path begins with its own directory, not with the user's.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise
-        raise ConfigurationError(f"no module has this name, seen from the current directory: {module_name}") from error
-    found = getattr(module, attribute, None)
+    except TenureError:
+        raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+            raise ConfigurationError(f"no module has this name, seen from {here}: {module_name}") from error
+        why = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"the module cannot be imported, --debug shows where: {module_name}: {why}") from error
+    if not hasattr(module, attribute):
+        raise ConfigurationError(f"the module has no attribute of this name: {target}")
+    found = getattr(module, attribute)
     if not isinstance(found, Tenure):
-        raise ConfigurationError(f"the module has no Tenure of this name: {target}")
+        raise ConfigurationError(f"the attribute is no Tenure but a {type(found).__name__}: {target}")
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from tenure import _validate
+from tenure.cli._output import escape
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _FORMATS: Final = ("text", "json")
@@ -31,10 +32,10 @@ def _when(record: logging.LogRecord) -> str:
 
 
 class _Lines(logging.Formatter):
-    """`time level process logger message`; line breaks inside a message are escaped, so that nobody can forge a line."""
+    """`time level process logger message`; what is not printable is escaped, so that no message can forge a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n").replace("\x1b", "\\x1b")
+        message = escape(record.getMessage())
         line = f"{_when(record)} {record.levelname:<7} {record.process} {record.name} {message}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 

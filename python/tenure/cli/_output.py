@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
@@ -17,33 +18,43 @@ if TYPE_CHECKING:
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+# Terminals act on these although JSON may hold them raw: DEL, C1 controls, and marks that turn the direction of text.
+_ACTIVE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNFOLDED: Final = 10_000
+
 
 def print_json(value: Any) -> None:
-    """One JSON document."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    """One JSON document; what a terminal would act on is escaped, so that it reads back as it was."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    sys.stdout.write(_ACTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table; what users stored is shown as text, never as markup or control characters."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title or None, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_plain(value)) for value in row))
-    Console().print(table)
+        table.add_row(*(Text(_shown(value)) for value in row))
+    console = Console()
+    if not console.is_terminal:
+        console.width = _UNFOLDED  # a file or a pipe has no edge to fold at
+    console.print(table)
 
 
 def print_record(value: msgspec.Struct) -> None:
     """One record, a field a line."""
-    print_table(
-        "", ("field", "value"), [(name, getattr(value, name)) for name in value.__struct_fields__]
-    )
+    print_table("", ("field", "value"), [(name, getattr(value, name)) for name in value.__struct_fields__])
 
 
-def _plain(value: object) -> str:
+def escape(text: str, *, keep: str = "") -> str:
+    """The text with what is not printable, less what is in `keep`, as Python would escape it."""
+    return "".join(char if char.isprintable() or char in keep else repr(char)[1:-1] for char in text)
+
+
+def _shown(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+    return escape(value if isinstance(value, str) else msgspec.json.encode(value).decode(), keep="\n")

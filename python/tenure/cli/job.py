@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime  # noqa: TC003 - typer reads the annotations
-from typing import Annotated, Final, Optional
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
@@ -12,6 +12,10 @@ import typer
 from tenure.cli._load import load_app, with_admin
 from tenure.cli._output import JsonOption, print_json, print_record, print_table
 from tenure.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tenure.admin import Admin
+    from tenure.job import Execution, JobInfo
 
 app: Final = typer.Typer(help="Enqueue jobs, look at them, cancel and retry them.", no_args_is_help=True)
 
@@ -23,13 +27,14 @@ def enqueue(
     target: Annotated[str, typer.Argument(metavar="MODULE:APP", help="Where the handler is registered.")],
     job_type: Annotated[str, typer.Argument(help="The job type.")],
     arguments: Annotated[str, typer.Argument(help="The arguments, a JSON object.")] = "{}",
-    queue: Annotated[Optional[str], typer.Option(help="Another queue than the job type's.")] = None,
-    priority: Annotated[Optional[int], typer.Option(help="1 (low) to 5 (high).")] = None,
-    delay: Annotated[Optional[float], typer.Option(help="Seconds.")] = None,
-    run_at: Annotated[Optional[str], typer.Option(help="ISO 8601 with a time zone.")] = None,
-    tag: Annotated[Optional[list[str]], typer.Option(help="May be given several times.")] = None,
-    idempotency_key: Annotated[Optional[str], typer.Option(help="A second job with this key is not made.")] = None,
-    depends_on: Annotated[Optional[list[str]], typer.Option(help="A job's id; may be given several times.")] = None,
+    *,
+    queue: Annotated[str | None, typer.Option(help="Another queue than the job type's.")] = None,
+    priority: Annotated[int | None, typer.Option(help="1 (low) to 5 (high).")] = None,
+    delay: Annotated[float | None, typer.Option(help="Seconds.")] = None,
+    run_at: Annotated[str | None, typer.Option(help="ISO 8601 with a time zone.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="A second job with this key is not made.")] = None,
+    depends_on: Annotated[list[str] | None, typer.Option(help="A job's id; may be given several times.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Enqueue one job and print its id."""
@@ -61,10 +66,13 @@ def enqueue(
 
 
 @app.command()
-def show(job_id: JobId, as_json: JsonOption = False) -> None:
+def show(job_id: JobId, *, as_json: JsonOption = False) -> None:
     """Show one job and the audit of its attempts."""
-    info = with_admin(lambda admin: admin.show(job_id))
-    audit = with_admin(lambda admin: admin.executions(job_id))
+
+    async def both(admin: Admin) -> tuple[JobInfo, list[Execution]]:
+        return await admin.show(job_id), await admin.executions(job_id)
+
+    info, audit = with_admin(both)
     if as_json:
         print_json({"job": info, "executions": audit})
         return
@@ -78,10 +86,11 @@ def show(job_id: JobId, as_json: JsonOption = False) -> None:
 
 @app.command("list")
 def list_jobs(
-    status: Annotated[Optional[str], typer.Option(help="PENDING, SCHEDULED, BLOCKED, PROCESSING, …")] = None,
-    queue: Annotated[Optional[str], typer.Option(help="One queue only.")] = None,
-    job_type: Annotated[Optional[str], typer.Option("--type", help="One job type only.")] = None,
-    tag: Annotated[Optional[str], typer.Option(help="One tag only.")] = None,
+    *,
+    status: Annotated[str | None, typer.Option(help="PENDING, SCHEDULED, BLOCKED, PROCESSING, …")] = None,
+    queue: Annotated[str | None, typer.Option(help="One queue only.")] = None,
+    job_type: Annotated[str | None, typer.Option("--type", help="One job type only.")] = None,
+    tag: Annotated[str | None, typer.Option(help="One tag only.")] = None,
     limit: Annotated[int, typer.Option(help="The most to print.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,18 +103,20 @@ def list_jobs(
         print_json(jobs)
         return
     columns = ("job", "type", "queue", "status", "priority", "attempts", "created")
-    rows = [(one.job_id, one.job_type, one.queue, one.status, one.priority, one.attempts, one.created_at) for one in jobs]
+    rows = [
+        (one.job_id, one.job_type, one.queue, one.status, one.priority, one.attempts, one.created_at) for one in jobs
+    ]
     print_table("jobs", columns, rows)
 
 
 @app.command()
-def cancel(job_id: JobId, as_json: JsonOption = False) -> None:
+def cancel(job_id: JobId, *, as_json: JsonOption = False) -> None:
     """Cancel a job: at once where nobody runs it, otherwise its handler is cancelled."""
     _changed(job_id, with_admin(lambda admin: admin.cancel(job_id)), as_json=as_json)
 
 
 @app.command()
-def retry(job_id: JobId, as_json: JsonOption = False) -> None:
+def retry(job_id: JobId, *, as_json: JsonOption = False) -> None:
     """Make a scheduled, dead or cancelled job ready now."""
     with_admin(lambda admin: admin.retry(job_id))
     _changed(job_id, "PENDING", as_json=as_json)
@@ -119,9 +130,7 @@ def _changed(job_id: str, status: str, *, as_json: bool) -> None:
 
 
 def _moment(text: str) -> datetime:
-    from datetime import datetime as parser  # noqa: PLC0415 - the module's own import is for annotations
-
     try:
-        return parser.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError as error:
         raise InvalidInput("run_at", "a time in ISO 8601", text) from error

@@ -8,57 +8,60 @@ import logging
 import os
 import signal
 import sys
-from typing import Annotated, Any, Final, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tenure import _validate
 from tenure.cli._load import load_app
 from tenure.cli._logs import set_up_logs
-from tenure.cli._parent import Parent
+from tenure.cli._parent import PARENT_VARIABLE, Parent
+
+if TYPE_CHECKING:
+    from tenure.app import Tenure
 
 logger = logging.getLogger("tenure.cli")
 
-# Set by the parent: a worker whose parent is gone stops.
-PARENT_VARIABLE: Final = "_TENURE_PARENT"
-_LOOK_FOR_PARENT: Final = 1.0
+_LOOK_FOR_PARENT = 1.0
 
 
 def worker(
     target: Annotated[str, typer.Argument(metavar="MODULE:APP", help="Where the handlers are registered.")],
-    queue: Annotated[Optional[list[str]], typer.Option(help="May be given several times; all that handlers name.")] = None,
+    *,
+    queue: Annotated[list[str] | None, typer.Option(help="May be repeated. Defaults to the handlers' queues.")] = None,
     concurrency: Annotated[int, typer.Option(help="The most jobs at a time, per process.")] = 10,
     processes: Annotated[int, typer.Option(help="How many worker processes.")] = 1,
-    name: Annotated[Optional[str], typer.Option(help="Shown in the registry.")] = None,
-    grace: Annotated[Optional[float], typer.Option(help="Seconds that running jobs are given at the end.")] = None,
+    name: Annotated[str | None, typer.Option(help="Shown in the registry. Defaults to host and process.")] = None,
+    grace: Annotated[float | None, typer.Option(help="Seconds that running jobs are given at the end.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     log_format: Annotated[str, typer.Option(help="text or json.")] = "text",
 ) -> None:
     """Work. SIGTERM or SIGINT ends it gracefully, a second one at once."""
+    # Not for the processes that handlers start.
+    parent = int(os.environ.pop(PARENT_VARIABLE, "0"))
     set_up_logs(log_level, log_format)
     _validate.whole("processes", processes, 1, 1000)
+    if grace is not None:
+        _validate.seconds("grace", grace, most=86_400.0)
+    # The parent imports it too: what is wrong with it is told once, not by every process again and again.
     app = load_app(target)
     if processes > 1:
-        raise typer.Exit(Parent(_child_command(), processes).run())
+        options = {"queue": queue, "concurrency": concurrency, "name": name, "grace": grace}
+        command = _command(target, {**options, "processes": 1, "log-level": log_level, "log-format": log_format})
+        raise typer.Exit(Parent(command, processes).run())
     # What was imported lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    _runner()(_work(app, queue, concurrency, name, grace))
+    _runner()(_work(app, queue, concurrency, name, app.settings.grace_seconds if grace is None else grace, parent))
 
 
-def _child_command() -> list[str]:
-    """The same command for one process."""
-    arguments = sys.argv[1:]
-    command = [sys.executable, "-m", "tenure"]
-    skip = False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif argument == "--processes":
-            skip = True
-        elif not argument.startswith("--processes="):
-            command.append(argument)
-    return command
+def _command(target: str, options: dict[str, Any]) -> list[str]:
+    """The arguments of one worker process."""
+    command = [sys.executable, "-m", "tenure", "worker"]
+    for name, given in options.items():
+        values = given if isinstance(given, list) else [given]
+        command += [f"--{name}={value}" for value in values if value is not None]
+    return [*command, "--", target]
 
 
 def _runner() -> Any:
@@ -69,34 +72,50 @@ def _runner() -> Any:
     return uvloop.run
 
 
-async def _work(app: Any, queues: list[str] | None, concurrency: int, name: str | None, grace: float | None) -> None:
+async def _work(
+    app: Tenure, queues: list[str] | None, concurrency: int, name: str | None, grace: float, parent: int
+) -> None:
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop(number: int) -> None:
-        if stopping.is_set():
-            # Leases of what still runs expire and are rescued.
-            logger.warning("second signal, leaving at once")
-            os._exit(128 + number)
-        logger.info("signal %s, finishing what runs; again to leave at once", signal.Signals(number).name)
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-    orphaned = loop.create_task(_parent_gone(stopping))
+    _stop_on_signals(stopping)
+    watch = asyncio.create_task(_watch_parent(parent, stopping)) if parent else None
     async with app:
         running = app.worker(queues=queues, concurrency=concurrency, name=name)
         await running.start()
         await stopping.wait()
-        await running.stop(app.settings.grace_seconds if grace is None else grace)
-    orphaned.cancel()
+        await running.stop(grace)
+    if watch is not None:
+        watch.cancel()
 
 
-async def _parent_gone(stopping: asyncio.Event) -> None:
-    """Stop if the parent that started this process is gone: nobody would replace or stop it."""
-    parent = int(os.environ.get(PARENT_VARIABLE) or 0)
-    while parent and not stopping.is_set():
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    """The first signal sets `stopping`; the second ends the process, even while a handler holds the loop."""
+    loop = asyncio.get_running_loop()
+    asked = False
+
+    def begin(number: int) -> None:
+        logger.info("signal %s, finishing what runs; again to leave at once", signal.Signals(number).name)
+        stopping.set()
+
+    def on_signal(number: int, _frame: object) -> None:
+        nonlocal asked
+        if asked:
+            # Leases of what still runs expire and are rescued. A log line may be half written below this frame.
+            os.write(2, b"second signal, leaving at once\n")
+            os._exit(128 + number)
+        asked = True
+        loop.call_soon_threadsafe(begin, number)
+
+    # Not the loop's own handlers: those wait for the loop, which the code of a handler may hold.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+
+
+async def _watch_parent(parent: int, stopping: asyncio.Event) -> None:
+    """Stop if the parent that started this process is gone: nobody would replace or stop it.
+
+    Asked once a second, which works everywhere; a death signal (prctl) is Linux's alone.
+    """
+    while os.getppid() == parent:  # noqa: ASYNC110 - nobody could set an event
         await asyncio.sleep(_LOOK_FOR_PARENT)
-        if os.getppid() != parent:
-            logger.warning("the parent process is gone, stopping")
-            stopping.set()
+    logger.warning("the parent process is gone, stopping")
+    stopping.set()
