@@ -46,7 +46,7 @@ def load_app(target: str) -> Tenure:
         raise ConfigurationError(f"the module has no attribute of this name: {target}")
     found = getattr(module, attribute)
     if not isinstance(found, Tenure):
-        raise ConfigurationError(f"the attribute is no Tenure but a {type(found).__name__}: {target}")
+        raise ConfigurationError(f"the attribute must be a Tenure, not {type(found).__name__}: {target}")
     return found
 
 
