@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from tenure import _validate
 from tenure._database import check_schema
+from tenure._urls import HIDDEN, check_url, redact
 from tenure.errors import ConfigurationError, InvalidInput
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Settings:
         redis_url: `redis://…`, `rediss://…` or `unix://…`; None starts or joins the embedded server. Defaults to None.
         schema: where tenure's tables are. Defaults to "gap006".
         prefix: of every key in Redis. Defaults to "gap006".
-        data_dir: where embedded servers keep their data. Defaults to the user's data directory.
+        data_dir: where embedded servers keep their data. Defaults to the user's data directory (see `data_path`).
         lease_seconds: how long a lease lives without a beat. Defaults to 30.
         heartbeat_seconds: the time between two beats. Defaults to 10.
         heartbeat_ttl_seconds: how long a worker counts as alive without a beat. Defaults to 60.
@@ -48,8 +49,8 @@ class Settings:
         max_result_bytes: of a job's encoded result. Defaults to 1 MiB.
         postgres_connections: the most connections of this process. Defaults to 10.
         statement_cache: prepared statements per connection; 0 behind PgBouncer older than 1.21. Defaults to 200.
-        allow_weak_durability: accept a server with synchronous_commit=off, which may lose jobs it has acknowledged. Defaults to
-            False.
+        allow_weak_durability: accept a server with synchronous_commit=off, which may lose jobs it has acknowledged.
+            Defaults to False.
     """
 
     postgres_url: str | None = None
@@ -72,17 +73,24 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, alone or together."""
-        _check_url("postgres_url", self.postgres_url, _POSTGRES)
-        _check_url("redis_url", self.redis_url, _REDIS)
+        for field in fields(self):
+            _refuse_misplaced_url(field.name, getattr(self, field.name))
+        check_url("postgres_url", self.postgres_url, _POSTGRES)
+        check_url("redis_url", self.redis_url, _REDIS)
+        _check_text("schema", self.schema)
         check_schema(self.schema)
         _validate.name("prefix", self.prefix)
-        lease = _validate.seconds("lease_seconds", self.lease_seconds, least=0.5, most=86_400.0)
+        if self.data_dir is not None:
+            _check_text("data_dir", str(self.data_dir))
+        if not isinstance(self.allow_weak_durability, bool):
+            raise InvalidInput("allow_weak_durability", "True or False", self.allow_weak_durability)
+        lease = _validate.seconds("lease_seconds", self.lease_seconds, least=1.0, most=86_400.0)
         beat = _validate.seconds("heartbeat_seconds", self.heartbeat_seconds, least=0.1, most=3600.0)
         if beat * 2 > lease:
             raise InvalidInput("heartbeat_seconds", f"at most half of lease_seconds {lease:g}", beat)
         ttl = _validate.seconds("heartbeat_ttl_seconds", self.heartbeat_ttl_seconds, least=0.2, most=86_400.0)
-        if ttl < beat * 2:
-            raise InvalidInput("heartbeat_ttl_seconds", f"at least twice heartbeat_seconds {beat:g}", ttl)
+        if ttl <= beat * 2:
+            raise InvalidInput("heartbeat_ttl_seconds", f"more than twice heartbeat_seconds {beat:g}", ttl)
         _validate.seconds("rescue_seconds", self.rescue_seconds, least=0.05, most=3600.0)
         _validate.seconds("grace_seconds", self.grace_seconds, most=86_400.0)
         _validate.whole("poison_after", self.poison_after, 1, 1000)
@@ -125,36 +133,38 @@ class Settings:
 
     @property
     def data_path(self) -> Path:
-        """Where embedded servers keep their data."""
+        """Where embedded servers keep their data: one place for all processes of a user, wherever they were started.
+
+        `data_dir`, else `$XDG_DATA_HOME/tenure`, else `~/.local/share/tenure`, on macOS
+        `~/Library/Application Support/tenure`, for root `/var/lib/tenure`.
+        """
         if self.data_dir is not None:
-            return Path(self.data_dir)
+            return Path(self.data_dir).expanduser().resolve()
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Application Support" / "tenure"
+        given = os.environ.get("XDG_DATA_HOME", "")
+        if Path(given).is_absolute():  # the specification wants others ignored
+            return Path(given).resolve() / "tenure"
         if sys.platform != "win32" and os.geteuid() == 0:
             # Root's home is closed to the user that the servers run as.
             return Path("/var/lib/tenure")
-        if sys.platform == "darwin":
-            return Path.home() / "Library" / "Application Support" / "tenure"
-        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tenure"
+        return Path.home() / ".local" / "share" / "tenure"
 
 
-def redact(url: str | None) -> str | None:
-    """A URL with its user and password, and its parameters, left out."""
-    if url is None:
-        return None
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{'***@' if '@' in parts.netloc else ''}{host}{parts.path}"
+def _check_text(field: str, value: object) -> None:
+    if not isinstance(value, str) or not value or "\x00" in value:
+        raise InvalidInput(field, "text without NUL", value)
 
 
-def _check_url(field: str, url: str | None, schemes: tuple[str, ...]) -> None:
-    if url is None:
-        return
-    # The value is not shown: it may hold a password wherever it was mistyped.
-    if not isinstance(url, str) or urlsplit(url).scheme not in schemes:
-        raise InvalidInput(field, f"a {schemes[0]}:// URL", "(hidden)")
+def _refuse_misplaced_url(field: str, value: object) -> None:
+    """A URL in another setting's place is refused without showing it: it may hold a password."""
+    if not field.endswith("_url") and isinstance(value, str | Path) and re.search(":/.*@|://", str(value)):
+        raise InvalidInput(field, "no URL", HIDDEN)
 
 
 def _parse(name: str, kind: str, text: str) -> object:
     field = _PREFIX + name.upper()
+    _refuse_misplaced_url(name, text)
     if kind.startswith("bool"):
         if text.lower() in _TRUE + _FALSE:
             return text.lower() in _TRUE

@@ -200,7 +200,14 @@ impl Core {
         self.submit(done, |store| async move { store.cancel_queued(&queue, &job_ids).await.map(Answer::Count) })
     }
 
-    fn cancel_running(&self, done: Py<PyAny>, queue: String, job_id: String, fence: u64, worker_id: String) -> PyResult<()> {
+    fn cancel_running(
+        &self,
+        done: Py<PyAny>,
+        queue: String,
+        job_id: String,
+        fence: u64,
+        worker_id: String,
+    ) -> PyResult<()> {
         self.submit(done, |store| async move {
             store.cancel_running(&queue, &job_id, fence, &worker_id).await.map(Answer::Count)
         })

@@ -4,9 +4,19 @@ use pyo3::{PyErr, create_exception, exceptions::PyException, exceptions::PyValue
 use tenure_core::Error;
 
 create_exception!(tenure._core, TenureCoreError, PyException, "Base of what the core raises.");
-create_exception!(tenure._core, RedisUnavailable, TenureCoreError, "Redis cannot be asked; the outcome may be unknown.");
+create_exception!(
+    tenure._core,
+    RedisUnavailable,
+    TenureCoreError,
+    "Redis cannot be asked; the outcome may be unknown."
+);
 create_exception!(tenure._core, RedisRefused, TenureCoreError, "Redis answered with an error; nothing was written.");
-create_exception!(tenure._core, NoGeneration, TenureCoreError, "The queue must be rebuilt from PostgreSQL; args[0] names it.");
+create_exception!(
+    tenure._core,
+    NoGeneration,
+    TenureCoreError,
+    "The queue must be rebuilt from PostgreSQL; args[0] names it."
+);
 create_exception!(tenure._core, ForkedProcess, TenureCoreError, "The core was started in another process.");
 
 /// What an error of the core is in Python.
