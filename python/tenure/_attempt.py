@@ -113,12 +113,15 @@ async def call_handler(
 
 async def verdict_of(run: Any, timeout_ms: int, attempt: Attempt) -> object:  # noqa: ANN401 - a coroutine
     """What the handler returned, or the verdict that its exception amounts to."""
-    limit = asyncio.timeout(timeout_ms / 1000 if timeout_ms else None)
+    limit = asyncio.timeout(timeout_ms / 1000) if timeout_ms else None
     try:
+        if limit is None:
+            return await run
         async with limit:
             return await run
     except TimeoutError as error:
-        return Retry(f"timed out after {timeout_ms} ms" if limit.expired() else error_text(error))
+        expired = limit is not None and limit.expired()
+        return Retry(f"timed out after {timeout_ms} ms" if expired else error_text(error))
     except asyncio.CancelledError as error:
         if attempt.stop == "cancel":
             return Cancel("cancelled while it ran")

@@ -6,9 +6,9 @@ import asyncio
 import functools
 import random
 import re
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import asyncpg
 
@@ -22,8 +22,9 @@ from tenure.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+T = TypeVar("T")
 Row = asyncpg.Record
 Connection = asyncpg.Connection
 
@@ -215,13 +216,31 @@ class Database:
         if connection is not None:
             with _translated(self.schema):
                 return await connection.fetch(self.sql(name), *args)
+        return await self._retried(lambda: self._borrowed_fetch(name, args))
+
+    async def atomically(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """Run work inside a transaction of its own, and again from its beginning if the server had to break a deadlock.
+
+        Args:
+            work: is given the connection, for `fetch(connection=…)`; it must be fit to be run twice.
+        """
+
+        async def once() -> T:
+            with _translated(self.schema):
+                async with self._open_pool().acquire(timeout=10.0) as connection, connection.transaction():
+                    # the pool's proxy has all of a connection's methods
+                    return await work(cast("asyncpg.Connection", connection))
+
+        return await self._retried(once)
+
+    async def _retried(self, work: Callable[[], Awaitable[T]]) -> T:
         for attempt in range(_CONFLICT_TRIES):
             try:
                 with _translated(self.schema):
-                    return await self._borrowed_fetch(name, args)
-            except _CONFLICT:
+                    return await work()
+            except _CONFLICT as error:
                 if attempt == _CONFLICT_TRIES - 1:
-                    raise
+                    raise Backpressure(f"postgresql broke {_CONFLICT_TRIES} deadlocks in a row: {error}") from error
                 # Jitter, so that the two that collided do not collide again.
                 await asyncio.sleep(random.uniform(0.001, 0.02) * 2**attempt)  # noqa: S311 - not a secret
         raise AssertionError
@@ -229,13 +248,6 @@ class Database:
     async def _borrowed_fetch(self, name: str, args: Sequence[object]) -> list[asyncpg.Record]:
         async with self._open_pool().acquire(timeout=10.0) as connection:
             return await connection.fetch(self.sql(name), *args)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        """A pooled connection inside a transaction; pass it to `fetch(connection=…)`."""
-        with _translated(self.schema):
-            async with self._open_pool().acquire(timeout=10.0) as connection, connection.transaction():
-                yield cast("asyncpg.Connection", connection)  # the pool's proxy has all of its methods
 
     def _open_pool(self) -> asyncpg.Pool:
         if self._pool is None:

@@ -69,6 +69,9 @@ async def enqueue_dependents(
         UnknownDependency: a parent neither exists nor is part of the batch.
     """
     own = {job.job_id: job for job in jobs}
+    for job in jobs:
+        # This may be the second try, after a deadlock.
+        job.pending_dependencies, job.has_dependents, job.cancelled = 0, False, False
     outside = sorted({parent for needs in parents.values() for parent in needs if parent not in own})
     known = await _lock(database, outside, connection)
     edges: tuple[list[str], list[str], list[str], list[bool]] = ([], [], [], [])

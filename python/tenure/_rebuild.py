@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from tenure._publish import load_descriptors
-from tenure._reconcile import FIRST_ID, PAGE, mend_recent
+from tenure._reconcile import FIRST_ID, NOT_AT_ALL, PAGE, mend_recent
 from tenure.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Rebuilder:
         began = time.monotonic()
         after, jobs, leases = FIRST_ID, 0, 0
         while True:
-            rows = await self._database.fetch("live_page", queue, after, PAGE)
+            rows = await self._database.fetch("live_page", queue, after, PAGE, NOT_AT_ALL)
             waiting = [str(row["job_id"]) for row in rows if row["status"] != "PROCESSING"]
             running = [(str(row["job_id"]), row["fence"]) for row in rows if row["status"] == "PROCESSING"]
             for descriptors in (await load_descriptors(self._database, waiting)).values():
@@ -109,7 +109,7 @@ class Rebuilder:
             await self._engine.duty(queue, _DUTY_MS)
         await self._engine.set_generation(queue)
         # Jobs committed behind the page that would have had them, whose pushes were refused.
-        await mend_recent(self._database, self._engine, queue, time.monotonic() - began + _RECENT)
+        await mend_recent(self._database, self._engine, queue, time.monotonic() - began + _RECENT, NOT_AT_ALL)
         seconds = time.monotonic() - began
         logger.info("queue rebuilt: %s, jobs %d, leases %d, %.3f s", queue, jobs, leases, seconds)
 
@@ -119,7 +119,7 @@ class Rebuilder:
             try:
                 if not await self._engine.has_generation(queue):
                     self.request(queue)
-                elif pushed := await mend_recent(self._database, self._engine, queue, 10 * _RECENT):
+                elif pushed := await mend_recent(self._database, self._engine, queue, 10 * _RECENT, NOT_AT_ALL):
                     logger.info("jobs pushed again: %s: %d", queue, pushed)
             except StoreUnavailable:
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - not a secret

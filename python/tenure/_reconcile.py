@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 PAGE: Final = 1000
 FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
 _MOST_RECENT: Final = 50_000
+# A push follows its commit within milliseconds. What is younger than this is left to it: pushed again after it was leased and
+# settled, the job would be leased once more, and refused by PostgreSQL only after it ran where starts are recorded behind.
+_ON_ITS_WAY: Final = timedelta(seconds=2)
+NOT_AT_ALL: Final = timedelta(0)
 
 
 async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Row]) -> int:
@@ -36,9 +40,11 @@ async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Ro
     return pushed
 
 
-async def mend_recent(database: Database, engine: Engine, queue: str, seconds: float) -> int:
-    """Mend what changed within the last seconds: what a push that failed can have left out."""
-    rows = await database.fetch("live_since", queue, timedelta(seconds=seconds), _MOST_RECENT)
+async def mend_recent(
+    database: Database, engine: Engine, queue: str, seconds: float, spare: timedelta = _ON_ITS_WAY
+) -> int:
+    """Mend what changed within the last seconds, but not what is younger than `spare`; how many were pushed."""
+    rows = await database.fetch("live_since", queue, timedelta(seconds=seconds), spare, _MOST_RECENT)
     pushed = 0
     for start in range(0, len(rows), PAGE):
         pushed += await mend(database, engine, queue, rows[start : start + PAGE])
@@ -47,6 +53,6 @@ async def mend_recent(database: Database, engine: Engine, queue: str, seconds: f
 
 async def mend_page(database: Database, engine: Engine, queue: str, after: str) -> tuple[int, str]:
     """Mend one page of a queue's live jobs behind the id `after`; how many were pushed, and where the next page begins."""
-    rows = await database.fetch("live_page", queue, after, PAGE)
-    pushed = await mend(database, engine, queue, rows) if rows else 0
+    rows = await database.fetch("live_page", queue, after, PAGE, _ON_ITS_WAY)
+    pushed = await mend(database, engine, queue, [row for row in rows if row["settled_down"]])
     return pushed, str(rows[-1]["job_id"]) if len(rows) == PAGE else FIRST_ID

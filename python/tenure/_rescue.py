@@ -9,7 +9,7 @@ from tenure._dependencies import release_dependents
 from tenure._engine import new_ids
 
 if TYPE_CHECKING:
-    from tenure._database import Database
+    from tenure._database import Connection, Database, Row
     from tenure._engine import Engine
     from tenure._publish import Publisher
 
@@ -33,16 +33,19 @@ async def rescue(
     job_ids = [job_id for job_id, _ in expired]
     fences = [fence for _, fence in expired]
     count = len(expired)
-    async with database.transaction() as connection:
-        rows = await database.fetch(
+
+    async def decide(connection: Connection) -> tuple[list[Row], list[str], list[tuple[str, str, int]]]:
+        decided = await database.fetch(
             "rescue", job_ids, fences, new_ids(count), new_ids(count), poison_after, connection=connection
         )
         ended = [
             (str(row["job_id"]), row["status"])
-            for row in rows
+            for row in decided
             if row["has_dependents"] and row["status"] not in _WAITING
         ]
-        ready, cancelled = await release_dependents(database, ended, connection)
+        return decided, *(await release_dependents(database, ended, connection))
+
+    rows, ready, cancelled = await database.atomically(decide)
     states = {(str(row["job_id"]), row["fence"]): row["status"] for row in rows}
     dead = [key for key, status in states.items() if status == "FAILED"]
     # What PostgreSQL did not return has ended or moved on: its lease is only forgotten.

@@ -68,13 +68,15 @@ class Settler:
         publisher: Publisher,
         worker_id: str,
         on_lost: Callable[[Lease], None],
+        on_settled: Callable[[], None],
     ) -> None:
-        """Prepare; the stores must be open when the first ending comes."""
+        """Prepare; the stores must be open when the first ending comes. `on_settled` is told when there is room for more."""
         self._database = database
         self._engine = engine
         self._publisher = publisher
         self._worker_id = worker_id
         self._on_lost = on_lost
+        self._on_settled = on_settled
         self._endings: Coalescer[Ending] = Coalescer(self._flush, most=_MOST, in_flight=_IN_FLIGHT)
         self._unsettled = 0
 
@@ -103,6 +105,7 @@ class Settler:
             logger.exception("settling failed, the rescuer will take the leases back: %d", len(batch))
         finally:
             self._unsettled -= len(batch)
+            self._on_settled()
 
     async def _settle(self, batch: list[Ending]) -> None:
         uncertain = False
@@ -132,16 +135,21 @@ class Settler:
         if left := [ending for ending in batch if ending.key not in settled]:
             # Jobs that others depend on, and leases that were lost: few. The transaction lets the release see, with a newer
             # snapshot, dependents that were enqueued while the jobs were being settled.
-            async with self._database.transaction() as connection:
-                parents = await self._apply(left, connection)
-                ended = [(key[0], status) for key, status in parents.items() if status not in ("PENDING", "SCHEDULED")]
-                ready, cancelled = await release_dependents(self._database, ended, connection)
+            parents, ready, cancelled = await self._database.atomically(lambda own: self._apply_parents(left, own))
             settled.update(parents)
             settled.update({(job_id, fence): "CANCELLED" for _, job_id, fence in cancelled})
             await self._publish_cancelled(cancelled)
         if uncertain and len(settled) < len(batch):
             settled.update(await self._outcomes([ending for ending in batch if ending.key not in settled]))
         await self._acknowledge(batch, settled, ready)
+
+    async def _apply_parents(
+        self, batch: list[Ending], connection: Connection
+    ) -> tuple[dict[Key, str], list[str], list[tuple[str, str, int]]]:
+        """Write endings of jobs that others depend on, and what they mean for those."""
+        parents = await self._apply(batch, connection)
+        ended = [(key[0], status) for key, status in parents.items() if status not in ("PENDING", "SCHEDULED")]
+        return parents, *(await release_dependents(self._database, ended, connection))
 
     async def _apply(self, batch: list[Ending], connection: Connection | None = None) -> dict[Key, str]:
         """Write the endings; the new state of each job that was settled. Without a connection, parents are passed over."""

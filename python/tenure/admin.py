@@ -18,7 +18,7 @@ from tenure.job import Execution, JobInfo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tenure._database import Database, Row
+    from tenure._database import Connection, Database, Row
     from tenure._engine import Engine
     from tenure._publish import Publisher
 
@@ -124,18 +124,20 @@ class Admin:
             IllegalTransition: it has ended.
         """
         job_id = _validate.job_id(job_id)
-        async with self._database.transaction() as connection:
-            rows = await self._database.fetch("cancel", job_id, connection=connection)
-            if not rows:
-                raise JobNotFound(f"no job has this id: {job_id}")
-            row = rows[0]
-            if row["queue"] is None:
-                raise IllegalTransition(f"a job that has ended cannot be cancelled: {job_id} is {row['old_status']}")
-            ended = [(job_id, "CANCELLED")] if row["has_dependents"] and row["status"] == "CANCELLED" else []
-            ready, cancelled = await release_dependents(self._database, ended, connection)
+        row, ready, cancelled = await self._database.atomically(lambda own: self._cancel(job_id, own))
         await self._tell_redis_cancelled(row, job_id, cancelled)
         await self._publisher.requeue_ids(ready)
         return str(row["status"])
+
+    async def _cancel(self, job_id: str, connection: Connection) -> tuple[Row, list[str], list[tuple[str, str, int]]]:
+        rows = await self._database.fetch("cancel", job_id, connection=connection)
+        if not rows:
+            raise JobNotFound(f"no job has this id: {job_id}")
+        row = rows[0]
+        if row["queue"] is None:
+            raise IllegalTransition(f"a job that has ended cannot be cancelled: {job_id} is {row['old_status']}")
+        ended = [(job_id, "CANCELLED")] if row["has_dependents"] and row["status"] == "CANCELLED" else []
+        return row, *(await release_dependents(self._database, ended, connection))
 
     async def _tell_redis_cancelled(self, row: Row, job_id: str, cancelled: list[tuple[str, str, int]]) -> None:
         try:

@@ -265,8 +265,9 @@ class Tenure:
             enqueued = await enqueue_dependents(stores.database, stores.enqueuer, ordered, parents, connection)
             stores.publisher.after_commit(connection, [one.job_id for one in enqueued])
         else:
-            async with stores.database.transaction() as own:
-                enqueued = await enqueue_dependents(stores.database, stores.enqueuer, ordered, parents, own)
+            enqueued = await stores.database.atomically(
+                lambda own: enqueue_dependents(stores.database, stores.enqueuer, ordered, parents, own)
+            )
             stores.publisher.publish_ids([one.job_id for one in enqueued])
         by_id = dict(zip((job.job_id for job in ordered), enqueued, strict=True))
         return [by_id[job.job_id] for job in jobs]

@@ -67,13 +67,15 @@ class Worker:
         self._rebuilder = Rebuilder(database, self._engine)
         self._publisher = Publisher(self._engine, database, self._rebuilder.request, self._rebuilder.recheck)
         self._starter = Starter(database, self.worker_id, settings.lease_seconds * 0.8)
-        self._settler = Settler(database, self._engine, self._publisher, self.worker_id, self._on_lost)
         self._reporter = ContextReporter(database, self._attempt_of, self._starter)
         self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
         self._maintenance = Maintenance(
             database, self._engine, self._publisher, self._queues, settings, self._on_rescued
         )
         self._feed = Feed(self._engine, self._queues, self.free_slots, self._take, self._rebuilder)
+        self._settler = Settler(
+            database, self._engine, self._publisher, self.worker_id, self._on_lost, self._feed.slot_freed
+        )
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._orphans = 0

@@ -90,9 +90,9 @@ async def test_parents_that_end_while_their_children_are_enqueued(open_app, app,
     """The lost wake-up: neither the settling parent nor the child being inserted may miss the other."""
     await open_app(app)
     async with app.worker(concurrency=100):
-        for _ in range(15):
+        for _ in range(6):
             parents = await asyncio.gather(*(step.enqueue() for _ in range(10)))
             children = await asyncio.gather(*(step.options(depends_on=parents[: n + 1]).enqueue(str(n)) for n in range(10)))
             for number, child in enumerate(children):
                 assert await child.result(timeout=10) == str(number)
-    await assert_invariants(raw_postgres, migrated_schema, jobs=300)
+    await assert_invariants(raw_postgres, migrated_schema, jobs=120)

@@ -1,5 +1,7 @@
--- A queue's jobs that changed lately and wait or run: what a lost or late push can have missed.
+-- A queue's jobs that changed lately and wait or run: what a lost push can have missed. Those younger than $3 are left out:
+-- their own push may still be on its way.
 SELECT job_id, fence, status
 FROM {schema}.jobs
 WHERE queue = $1 AND status IN ('PENDING', 'SCHEDULED', 'PROCESSING') AND updated_at > now() - $2::interval
-LIMIT $3
+    AND updated_at <= now() - $3::interval
+LIMIT $4

@@ -1,5 +1,6 @@
 -- Settle a batch of attempts that did not complete, guarded by the fence: retry, snooze, release, cancel, dead. A job
 -- whose cancellation was asked for does not come back. A job that others depend on is passed over unless $12.
+-- `IS TRUE` keeps the partial indexes out of the plan: they look small to the planner, and it would join a batch with all running jobs.
 WITH verdict AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[], $8::smallint[],
@@ -21,7 +22,7 @@ WITH verdict AS (
         worker_id = NULL,
         updated_at = now()
     FROM verdict AS v
-    WHERE j.job_id = v.job_id AND j.fence = v.fence AND j.status = 'PROCESSING' AND ($12 OR NOT j.has_dependents)
+    WHERE j.job_id = v.job_id AND j.fence = v.fence AND (j.status = 'PROCESSING') IS TRUE AND ($12 OR NOT j.has_dependents)
     RETURNING j.job_id, j.fence, j.status, j.has_dependents, j.job_type, j.queue, j.payload, j.payload_format, j.priority,
         j.attempts, j.tags, j.metadata, v.execution_status, v.error, v.duration_ms, v.reason, v.dlq_id
 ), audited AS (
