@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """`await eventually(predicate, timeout=10)`: polls until the predicate is true, and returns what it returned."""
+    """Polls until a predicate is true, and returns what it returned."""
 
     async def wait(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:
         give_up = time.monotonic() + timeout

@@ -1,4 +1,6 @@
-"""Handlers of the worker processes that tests start and kill; each writes what it did into a ledger that tenure does not know."""
+"""Handlers of the worker processes that tests start and kill; each writes what it did into a ledger that tenure
+does not know.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,13 @@ app = Tenure()
 
 def note(ledger: str, event: str, context: JobContext) -> None:
     """Append one line; a single write of a short line is atomic."""
-    line = {"event": event, "job": context.job_id, "fence": context.fence, "attempt": context.attempt, "pid": os.getpid()}
+    line = {
+        "event": event,
+        "job": context.job_id,
+        "fence": context.fence,
+        "attempt": context.attempt,
+        "pid": os.getpid(),
+    }
     with Path(ledger).open("a") as file:
         file.write(json.dumps(line) + "\n")
 
@@ -49,7 +57,7 @@ async def stubborn(context: JobContext, ledger: str, seconds: float) -> int:
     note(ledger, "start", context)
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
-        time.sleep(0.01)  # noqa: ASYNC251 - a wedged loop is what this is for
+        time.sleep(0.01)
     note(ledger, "end", context)
     return context.fence
 

@@ -25,7 +25,8 @@ _CHECKS = {
     "no child started before its parents completed": """
         SELECT d.job_id FROM {s}.job_dependencies d JOIN {s}.jobs c ON c.job_id = d.job_id
         JOIN {s}.jobs p ON p.job_id = d.depends_on_job_id
-        WHERE d.on_failure <> 'run' AND c.started_at IS NOT NULL AND (p.status <> 'COMPLETED' OR c.started_at < p.completed_at)""",
+        WHERE d.on_failure <> 'run' AND c.started_at IS NOT NULL
+            AND (p.status <> 'COMPLETED' OR c.started_at < p.completed_at)""",
 }
 
 

@@ -111,7 +111,7 @@ async def call_handler(
         raise
 
 
-async def verdict_of(run: Any, timeout_ms: int, attempt: Attempt) -> object:  # noqa: ANN401 - a coroutine
+async def verdict_of(run: Any, timeout_ms: int, attempt: Attempt) -> object:
     """What the handler returned, or the verdict that its exception amounts to."""
     limit = asyncio.timeout(timeout_ms / 1000) if timeout_ms else None
     try:

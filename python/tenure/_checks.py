@@ -60,7 +60,7 @@ def redis_findings(server: ServerInfo) -> list[Finding]:
     oldest = _OLDEST_VALKEY if server.product == "valkey" else _OLDEST_REDIS
     recent = _version(server.version) >= oldest
     policy = server.maxmemory_policy
-    findings = [
+    return [
         Finding(
             name="redis version",
             level="ok" if recent else "fail",
@@ -77,17 +77,20 @@ def redis_findings(server: ServerInfo) -> list[Finding]:
             name="redis password",
             level="ok" if server.password_set or server.loopback else "fail",
             text="set" if server.password_set else "none",
-            advice="" if server.password_set or server.loopback else "require a password: the server is not on this machine",
+            advice=""
+            if server.password_set or server.loopback
+            else "require a password: the server is not on this machine",
         ),
         Finding(
             name="redis append-only file",
             level="ok" if server.appendonly else "warn",
             text="on" if server.appendonly else "off",
-            advice="" if server.appendonly else "after a restart the queues are rebuilt from postgresql, which takes time",
+            advice=""
+            if server.appendonly
+            else "after a restart the queues are rebuilt from postgresql, which takes time",
         ),
         _offset("redis clock", server.time_ms),
     ]
-    return findings
 
 
 def postgres_findings(row: Row, settings: Settings) -> list[Finding]:
@@ -106,7 +109,9 @@ def postgres_findings(row: Row, settings: Settings) -> list[Finding]:
             name="postgresql durability",
             level="ok" if not weak else "warn" if settings.allow_weak_durability else "fail",
             text=f"synchronous_commit {row['synchronous_commit']}, fsync {row['fsync']}",
-            advice="" if not weak else "turn both on, or accept the loss of acknowledged jobs with allow_weak_durability",
+            advice=""
+            if not weak
+            else "turn both on, or accept the loss of acknowledged jobs with allow_weak_durability",
         ),
         Finding(
             name="postgresql connections",

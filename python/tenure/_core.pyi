@@ -1,12 +1,33 @@
 """The extension: Redis' side of every job, without Python's lock.
 
-Job ids are text of 36 lower-case characters; every `*_ms` is whole milliseconds. `done` is a future of the event loop that owns the `Core`; it is
-completed inside `drain`, on the loop's thread.
+Job ids are text of 36 lower-case characters; every `*_ms` is whole milliseconds. `done` is a future of the event loop
+that owns the `Core`; it is completed inside `drain`, on the loop's thread.
 """
 
 from asyncio import Future
 from typing import Final, final
 
+__all__ = [
+    "Core",
+    "Depths",
+    "Descriptor",
+    "Event",
+    "ForkedProcess",
+    "Histogram",
+    "Lease",
+    "LeaseBatch",
+    "NoGeneration",
+    "Pushed",
+    "RedisRefused",
+    "RedisUnavailable",
+    "ServerInfo",
+    "TenureCoreError",
+    "__version__",
+    "backoff_ms",
+    "debug_build",
+    "migrations",
+    "new_ids",
+]
 __version__: Final[str]
 debug_build: Final[bool]
 """True if the extension was built without optimisation: measure nothing with it."""

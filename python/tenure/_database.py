@@ -91,7 +91,7 @@ def _translated(schema: str) -> Iterator[None]:
         raise StoreUnavailable(f"postgresql cannot be asked: {reason}") from error
 
 
-async def _keep_session(connection: Any) -> None:  # noqa: ANN401 - asyncpg hands over a proxy without a public type
+async def _keep_session(connection: Any) -> None:
     """Reset a returned connection only if a transaction was left open.
 
     asyncpg's own reset costs a round trip for every statement; no statement of ours changes the session.
@@ -101,7 +101,9 @@ async def _keep_session(connection: Any) -> None:  # noqa: ANN401 - asyncpg hand
 
 
 async def connect(url: str, *, schema: str = "gap006", lock_timeout: float = 10.0) -> asyncpg.Connection:
-    """One connection outside any pool, for migrations and checks; no statement on it waits for a lock longer than that (s)."""
+    """One connection outside any pool, for migrations and checks; no statement on it waits for a lock longer than
+    that (s).
+    """
     with _translated(schema), _valid_url():
         return await asyncpg.connect(url, timeout=10.0, server_settings=_session(lock_timeout))
 
@@ -200,7 +202,9 @@ class Database:
         """The text of the statement called `name`."""
         return statement(name, self.schema)
 
-    async def fetch(self, name: str, *args: object, connection: asyncpg.Connection | None = None) -> list[asyncpg.Record]:
+    async def fetch(
+        self, name: str, *args: object, connection: asyncpg.Connection | None = None
+    ) -> list[asyncpg.Record]:
         """Run the statement called `name` and return its rows.
 
         Args:

@@ -55,8 +55,8 @@ async def enqueue_dependents(
 ) -> list[Enqueued]:
     """Insert jobs and their edges inside one transaction.
 
-    The parents are locked first: one that is being settled either has ended when its status is read here, or finds the new edges
-    when it goes on.
+    The parents are locked first: one that is being settled either has ended when its status is read here, or finds
+    the new edges when it goes on.
 
     Args:
         database: where the statements are.

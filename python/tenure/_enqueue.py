@@ -16,13 +16,15 @@ from tenure.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
     from tenure._database import Connection, Database
     from tenure._publish import Publisher
     from tenure.job_type import JobRequest, JobType, Options
 
 _MOST_ROWS: Final = 1000
 _IN_FLIGHT: Final = 2
-# An outcome that is unknown is asked again: the rows carry their ids, so a second insert of the same batch changes nothing.
+# An outcome that is unknown is asked again: the rows carry their ids, so a second insert of the same batch changes
+# nothing.
 _TRIES: Final = 3
 _MOST_METADATA: Final = 16 * 1024
 
@@ -70,7 +72,9 @@ def prepare(request: JobRequest, job_type: JobType[..., object], limit: int, job
         options=options,
         delay_ms=0 if delay is None else round(_validate.seconds("delay", delay) * 1000),
         tags=_array_literal(_validate.tags(options.tags)) if options.tags else None,
-        metadata=encode(dict(options.metadata), "json", _MOST_METADATA, "metadata").decode() if options.metadata else None,
+        metadata=encode(dict(options.metadata), "json", _MOST_METADATA, "metadata").decode()
+        if options.metadata
+        else None,
     )
 
 
@@ -227,6 +231,8 @@ def _descriptors(jobs: Sequence[NewJob], rows: dict[str, Any]) -> dict[str, list
 
 
 def _array_literal(values: list[str]) -> str:
-    """Texts as a PostgreSQL array literal: rows of one batch may have different numbers of tags, which no array of arrays can hold."""
+    """Texts as a PostgreSQL array literal: rows of one batch may have different numbers of tags, which no array of
+    arrays can hold.
+    """
     quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
     return "{" + ",".join(quoted) + "}"

@@ -27,8 +27,8 @@ _LONGEST_PAUSE: Final = 2.0
 class Feed:
     """Leases into free slots.
 
-    A lease call that exhausts the queue enters the worker as idle, and the enqueue that brings work wakes it. So an idle worker
-    asks once, then sleeps.
+    A lease call that exhausts the queue enters the worker as idle, and the enqueue that brings work wakes it. So an
+    idle worker asks once, then sleeps.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""The duties that keep a queue alive: promote, rescue, reconcile, watch workers, prune. One holder per queue, never an ordinary job."""
+"""The duties that keep a queue alive: promote, rescue, reconcile, watch workers, prune. One holder per queue,
+never an ordinary job.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +141,9 @@ class Maintenance:
             logger.info("reconciled, jobs pushed again: %s: %d", queue, pushed + more)
 
     async def _watch_workers(self) -> None:
-        """Copy heartbeats to the registry and declare the silent ones failed: two statements whatever the fleet's size."""
+        """Copy heartbeats to the registry and declare the silent ones failed: two statements whatever the fleet's
+        size.
+        """
         rows = await self._database.fetch("live_workers")
         beats = await self._engine.beats([str(row["worker_id"]) for row in rows]) if rows else {}
         if beats:
@@ -152,7 +156,9 @@ class Maintenance:
     async def _prune(self) -> None:
         """Forget dead letters past their keep."""
         while True:
-            rows = await self._database.fetch("prune_dead_letters", timedelta(days=self._settings.dead_letter_days), _BATCH)
+            rows = await self._database.fetch(
+                "prune_dead_letters", timedelta(days=self._settings.dead_letter_days), _BATCH
+            )
             for queue in {row["queue"] for row in rows}:
                 ids = [str(row["original_job_id"]) for row in rows if row["queue"] == queue]
                 await self._engine.forget_dead(queue, ids)

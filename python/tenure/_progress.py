@@ -44,7 +44,7 @@ class ContextReporter:
         self._reports.add((lease, fraction, note, done))
         await done
 
-    async def guard(self, lease: Lease, connection: Any) -> None:  # noqa: ANN401 - the caller's driver
+    async def guard(self, lease: Lease, connection: Any) -> None:
         """Lock the job's row in the caller's transaction if its fence is still the lease's."""
         await self._ensure_recorded(lease)
         if not await self._database.fetch("guard", lease.job_id, lease.fence, connection=connection):

@@ -36,8 +36,8 @@ async def load_descriptors(database: Database, job_ids: Sequence[str]) -> dict[s
 class Publisher:
     """Pushes descriptors to Redis behind the commits that made them.
 
-    A push that fails loses nothing: PostgreSQL has the job. `on_unbuilt` is told which queue Redis has no generation of,
-    `on_unpushed` which queue may lack jobs until Redis can be asked again.
+    A push that fails loses nothing: PostgreSQL has the job. `on_unbuilt` is told which queue Redis has no generation
+    of, `on_unpushed` which queue may lack jobs until Redis can be asked again.
     """
 
     def __init__(
@@ -77,13 +77,14 @@ class Publisher:
     def after_commit(self, connection: Connection, job_ids: list[str]) -> None:
         """Push jobs that are part of the caller's transaction, once it has committed.
 
-        The driver tells of every statement, so nothing is polled. If the process dies in between, the reconciler finds them.
+        The driver tells of every statement, so nothing is polled. If the process dies in between, the reconciler
+        finds them.
         """
         if not connection.is_in_transaction():
             self.publish_ids(job_ids)
             return
 
-        def statement_ran(_record: Any) -> None:  # noqa: ANN401 - the driver's type has no public name
+        def statement_ran(_record: Any) -> None:
             if not connection.is_in_transaction():
                 connection.remove_query_logger(statement_ran)
                 # After a roll-back the rows are not there, and nothing is pushed.
@@ -100,7 +101,7 @@ class Publisher:
     async def _push(self, queue: str, batch: list[Descriptor]) -> None:
         await self._guarded(queue, self._engine.enqueue(queue, batch))
 
-    async def _guarded(self, queue: str, push: Any) -> None:  # noqa: ANN401 - a coroutine of the engine
+    async def _guarded(self, queue: str, push: Any) -> None:
         try:
             await push
         except NoGeneration:
@@ -109,12 +110,12 @@ class Publisher:
             logger.warning("push failed, the reconciler will repeat it: %s: %s", queue, error)
             self._on_unpushed(queue)
 
-    def _spawn(self, coroutine: Any) -> None:  # noqa: ANN401 - any coroutine
+    def _spawn(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(self._quietly(coroutine))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _quietly(self, coroutine: Any) -> None:  # noqa: ANN401 - any coroutine
+    async def _quietly(self, coroutine: Any) -> None:
         try:
             await coroutine
         except StoreUnavailable as error:

@@ -29,7 +29,8 @@ _RECENT: Final = 30.0
 class Rebuilder:
     """Rebuilds queues whose generation is missing, one rebuild per queue at a time in the whole fleet.
 
-    Until the generation is set, every script answers NO_GENERATION, so nobody takes a queue that is half there for a short one.
+    Until the generation is set, every script answers NO_GENERATION, so nobody takes a queue that is half there for a
+    short one.
     """
 
     def __init__(self, database: Database, engine: Engine) -> None:

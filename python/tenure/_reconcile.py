@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 PAGE: Final = 1000
 FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
 _MOST_RECENT: Final = 50_000
-# A push follows its commit within milliseconds. What is younger than this is left to it: pushed again after it was leased and
-# settled, the job would be leased once more, and refused by PostgreSQL only after it ran where starts are recorded behind.
+# A push follows its commit within milliseconds. What is younger than this is left to it: pushed again after it was
+# leased and settled, the job would be leased once more, and refused by PostgreSQL only after it ran where starts are
+# recorded behind.
 _ON_ITS_WAY: Final = timedelta(seconds=2)
 NOT_AT_ALL: Final = timedelta(0)
 
@@ -25,8 +26,8 @@ NOT_AT_ALL: Final = timedelta(0)
 async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Row]) -> int:
     """Push those of these live jobs that Redis lacks; give running ones without a lease one. How many were pushed.
 
-    Rows that changed since they were read do no harm: an entry whose fence is stale can never start, and a lease given to a job
-    that has ended is forgotten when it expires.
+    Rows that changed since they were read do no harm: an entry whose fence is stale can never start, and a lease
+    given to a job that has ended is forgotten when it expires.
     """
     waiting = [(str(row["job_id"]), row["fence"]) for row in rows if row["status"] != "PROCESSING"]
     running = [(str(row["job_id"]), row["fence"]) for row in rows if row["status"] == "PROCESSING"]
@@ -52,7 +53,9 @@ async def mend_recent(
 
 
 async def mend_page(database: Database, engine: Engine, queue: str, after: str) -> tuple[int, str]:
-    """Mend one page of a queue's live jobs behind the id `after`; how many were pushed, and where the next page begins."""
+    """Mend one page of a queue's live jobs behind the id `after`; how many were pushed, and where the next page
+    begins.
+    """
     rows = await database.fetch("live_page", queue, after, PAGE, _ON_ITS_WAY)
     pushed = await mend(database, engine, queue, [row for row in rows if row["settled_down"]])
     return pushed, str(rows[-1]["job_id"]) if len(rows) == PAGE else FIRST_ID

@@ -24,8 +24,8 @@ async def rescue(
 ) -> list[tuple[str, int]]:
     """Take back up to `limit` expired leases (job id, fence) of a queue.
 
-    If this process dies half-way, another rescuer is given the same leases after the grace time, and PostgreSQL, which has
-    either committed or not, decides again.
+    If this process dies half-way, another rescuer is given the same leases after the grace time, and PostgreSQL,
+    which has either committed or not, decides again.
     """
     expired = await engine.rescue(queue, limit, _GRACE_MS)
     if not expired:

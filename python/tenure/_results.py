@@ -25,8 +25,8 @@ _SWEEP: Final = 2.0
 class Results:
     """The waiters of one process.
 
-    A waiter is entered first and PostgreSQL is asked second, so an end between the two is not missed. Redis only ever says
-    "look now"; what the end is, PostgreSQL says.
+    A waiter is entered first and PostgreSQL is asked second, so an end between the two is not missed. Redis only ever
+    says "look now"; what the end is, PostgreSQL says.
     """
 
     def __init__(self, database: Database, engine: Engine) -> None:

@@ -57,8 +57,8 @@ class Settler:
     """Settles endings in batches, each guarded by its fence.
 
     An ending whose fence is no longer the job's changes nothing; `on_lost` is told. PostgreSQL away: the batch is kept
-    and sent again, for the leases live on in Redis and nobody can take the jobs without PostgreSQL. Redis away: the rescuer finds
-    the job ended and only forgets the lease.
+    and sent again, for the leases live on in Redis and nobody can take the jobs without PostgreSQL. Redis away: the
+    rescuer finds the job ended and only forgets the lease.
     """
 
     def __init__(
@@ -70,7 +70,9 @@ class Settler:
         on_lost: Callable[[Lease], None],
         on_settled: Callable[[], None],
     ) -> None:
-        """Prepare; the stores must be open when the first ending comes. `on_settled` is told when there is room for more."""
+        """Prepare; the stores must be open when the first ending comes. `on_settled` is told when there is room
+        for more.
+        """
         self._database = database
         self._engine = engine
         self._publisher = publisher
@@ -133,8 +135,8 @@ class Settler:
         settled = await self._apply(batch)
         ready: list[str] = []
         if left := [ending for ending in batch if ending.key not in settled]:
-            # Jobs that others depend on, and leases that were lost: few. The transaction lets the release see, with a newer
-            # snapshot, dependents that were enqueued while the jobs were being settled.
+            # Jobs that others depend on, and leases that were lost: few. The transaction lets the release see, with a
+            # newer snapshot, dependents that were enqueued while the jobs were being settled.
             parents, ready, cancelled = await self._database.atomically(lambda own: self._apply_parents(left, own))
             settled.update(parents)
             settled.update({(job_id, fence): "CANCELLED" for _, job_id, fence in cancelled})
@@ -152,7 +154,9 @@ class Settler:
         return parents, *(await release_dependents(self._database, ended, connection))
 
     async def _apply(self, batch: list[Ending], connection: Connection | None = None) -> dict[Key, str]:
-        """Write the endings; the new state of each job that was settled. Without a connection, parents are passed over."""
+        """Write the endings; the new state of each job that was settled. Without a connection, parents are passed
+        over.
+        """
         settled: dict[Key, str] = {}
         with_parents = connection is not None
         completed = [ending for ending in batch if ending.status == "COMPLETED"]
@@ -210,7 +214,7 @@ class Settler:
         if again:
             await self._in_redis(self._publisher.requeue_ids(again))
 
-    async def _in_redis(self, call: Any) -> None:  # noqa: ANN401 - a coroutine
+    async def _in_redis(self, call: Any) -> None:
         try:
             await call
         except (NoGeneration, StoreUnavailable) as error:

@@ -20,8 +20,8 @@ _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYW
 class Signature:
     """A handler's parameters, read once at registration.
 
-    A payload is an object with one field per argument, so that it stays readable and survives a reordered signature. The
-    worker decodes it straight into the annotated types; a parameter annotated `JobContext` receives the context.
+    A payload is an object with one field per argument, so that it stays readable and survives a reordered signature.
+    The worker decodes it straight into the annotated types; a parameter annotated `JobContext` receives the context.
     """
 
     def __init__(self, handler: Callable[..., object]) -> None:
@@ -108,7 +108,7 @@ def _type_hints(handler: Callable[..., object]) -> dict[str, Any]:
         }
 
 
-def _decodable(hint: Any) -> Any:  # noqa: ANN401 - any annotation at all
+def _decodable(hint: Any) -> Any:
     """The hint, or Any where msgspec has no way to build its values from a payload."""
     try:
         msgspec.json.Decoder(hint | msgspec.UnsetType)

@@ -148,11 +148,13 @@ class Admin:
             for queue, other, _ in cancelled:
                 await self._engine.cancel_queued(queue, [other])
         except (NoGeneration, StoreUnavailable):
-            # PostgreSQL has it: a queued entry can never start, and a running attempt ends as CANCELLED instead of coming back.
+            # PostgreSQL has it: a queued entry can never start, and a running attempt ends as CANCELLED instead of
+            # coming back.
             return
 
     async def retry(self, job_id: str) -> str:
-        """Make a scheduled, dead or cancelled job ready at once; its old state. Its attempts start again, its fence goes on.
+        """Make a scheduled, dead or cancelled job ready at once; its old state. Its attempts start again, its fence
+        goes on.
 
         Raises:
             JobNotFound: there is none.
@@ -164,7 +166,9 @@ class Admin:
             raise JobNotFound(f"no job has this id: {job_id}")
         row = rows[0]
         if row["queue"] is None:
-            raise IllegalTransition(f"only a scheduled, dead or cancelled job can be retried: {job_id} is {row['old_status']}")
+            raise IllegalTransition(
+                f"only a scheduled, dead or cancelled job can be retried: {job_id} is {row['old_status']}"
+            )
         if row["old_status"] == "FAILED":
             await self._forget_dead(row["queue"], [job_id])
         await self._publisher.requeue_ids([job_id])
@@ -203,7 +207,9 @@ class Admin:
     async def purge_dead_letters(
         self, *, job_ids: Sequence[str] | None = None, queue: str | None = None, job_type: str | None = None
     ) -> int:
-        """Delete dead letters, all that match or the jobs named, in batches; how many. The jobs and their audit stay."""
+        """Delete dead letters, all that match or the jobs named, in batches; how many. The jobs and their audit
+        stay.
+        """
         ids = None if job_ids is None else [_validate.job_id(job_id) for job_id in job_ids]
         total = 0
         while rows := await self._database.fetch("purge_dead_letters", ids, queue, job_type, _BATCH):
@@ -225,7 +231,8 @@ class Admin:
             if row["status"] == "PENDING":
                 oldest[row["queue"]] = row["oldest_seconds"]
         return [
-            QueueStats(queue=queue, jobs=jobs, oldest_ready_seconds=oldest.get(queue)) for queue, jobs in by_queue.items()
+            QueueStats(queue=queue, jobs=jobs, oldest_ready_seconds=oldest.get(queue))
+            for queue, jobs in by_queue.items()
         ]
 
     async def _forget_rows(self, rows: Sequence[Row]) -> None:
@@ -244,7 +251,7 @@ def _plain(row: Row) -> dict[str, Any]:
     return {key: str(value) if key.endswith("_id") and value is not None else value for key, value in row.items()}
 
 
-def _payload(row: Row, column: str, format_column: str) -> Any:  # noqa: ANN401 - whatever was encoded
+def _payload(row: Row, column: str, format_column: str) -> Any:
     return None if row[column] is None else decode(row[column], row[format_column] or "json")
 
 

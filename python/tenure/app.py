@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from tenure import _validate
 from tenure._checks import check_postgres, check_redis, check_urls
@@ -56,9 +56,7 @@ class _Stores:
             on_event=self._on_event,
         )
         self.rebuilder: Final = Rebuilder(self.database, self.engine)
-        self.publisher: Final = Publisher(
-            self.engine, self.database, self.rebuilder.request, self.rebuilder.recheck
-        )
+        self.publisher: Final = Publisher(self.engine, self.database, self.rebuilder.request, self.rebuilder.recheck)
         self.enqueuer: Final = Enqueuer(self.database, self.publisher)
         self.results: Final = Results(self.database, self.engine)
         self.admin: Final = Admin(self.database, self.engine, self.publisher)
@@ -72,10 +70,11 @@ class _Stores:
 class Tenure:
     """A set of handlers and the stores their jobs live in.
 
-    Without settings, and without `TENURE_*` variables, one embedded PostgreSQL and Valkey per user are started or joined.
+    Without settings, and without `TENURE_*` variables, one embedded PostgreSQL and Valkey per user are started or
+    joined.
     """
 
-    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:  # noqa: ANN401 - fields of Settings
+    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
@@ -113,10 +112,11 @@ class Tenure:
             timeout: seconds an attempt may run. Defaults to none.
             max_retries: attempts after the first. Defaults to 5.
             backoff: the delay before each retry. Defaults to `Backoff()`.
-            retry_priority: `medium` lets a retry come back no higher than the medium band, `keep` as it was. Defaults to
-                `medium`.
-            record: `before` commits the start before the handler runs; `behind` runs at once and records the start with the end,
-                or after 50 ms: faster, but a job can run twice without a trace if its worker dies early. Defaults to `before`.
+            retry_priority: `medium` lets a retry come back no higher than the medium band, `keep` as it was. Defaults
+                to `medium`.
+            record: `before` commits the start before the handler runs; `behind` runs at once and records the start
+                with the end, or after 50 ms: faster, but a job can run twice without a trace if its worker dies
+                early. Defaults to `before`.
             payload_format: `json` or `msgpack`. Defaults to `json`.
 
         Raises:
@@ -149,7 +149,7 @@ class Tenure:
 
     # --- life
 
-    async def __aenter__(self) -> Tenure:
+    async def __aenter__(self) -> Self:
         """Open both stores and check that they keep what tenure promises.
 
         Raises:
@@ -211,12 +211,12 @@ class Tenure:
 
     # --- jobs
 
-    async def enqueue(self, job_type: str, /, arguments: Mapping[str, object] | None = None, **options: Any) -> Job:  # noqa: ANN401 - fields of Options
+    async def enqueue(self, job_type: str, /, arguments: Mapping[str, object] | None = None, **options: Any) -> Job:
         """Enqueue by name, for callers that do not import the handler; `options` are the fields of `Options`."""
         bound = self._registered(job_type).options(**options)
         return await bound.enqueue(**(arguments or {}))
 
-    async def enqueue_many(self, requests: Sequence[JobRequest], *, connection: Any = None) -> list[Job]:  # noqa: ANN401 - the caller's driver
+    async def enqueue_many(self, requests: Sequence[JobRequest], *, connection: Any = None) -> list[Job]:
         """Enqueue many jobs in a few statements; a request may depend on another one of the same call.
 
         Args:
@@ -256,7 +256,7 @@ class Tenure:
         return Job(self, one.job_id, one.job_type, one.queue, created=one.created)
 
     async def _insert(
-        self, stores: _Stores, jobs: list[NewJob], parents: dict[str, list[str]], connection: Any  # noqa: ANN401 - the caller's driver
+        self, stores: _Stores, jobs: list[NewJob], parents: dict[str, list[str]], connection: Any
     ) -> list[Enqueued]:
         if not parents:
             return await stores.enqueuer.many(jobs, connection)
@@ -276,7 +276,7 @@ class Tenure:
         """A handle on a job of which the id is known; the queue matters for how soon `result` hears of the end."""
         return Job(self, _validate.job_id(job_id), job_type, queue, created=False)
 
-    async def wait_result(self, job: Job, timeout: float | None) -> Any:  # noqa: ANN401, ASYNC109 - the handler's; part of the API
+    async def wait_result(self, job: Job, timeout: float | None) -> Any:  # noqa: ASYNC109 - the handler's; part of the API
         """What `Job.result` returns and raises."""
         row = await self._open().results.wait(job, timeout)
         if row["status"] == "FAILED":
@@ -287,9 +287,7 @@ class Tenure:
 
     # --- work
 
-    def worker(
-        self, *, queues: Sequence[str] | None = None, concurrency: int = 10, name: str | None = None
-    ) -> Worker:
+    def worker(self, *, queues: Sequence[str] | None = None, concurrency: int = 10, name: str | None = None) -> Worker:
         """A worker in this process, for `async with app.worker(): …`.
 
         Args:

@@ -18,7 +18,7 @@ class Reporter(Protocol):
     async def progress(self, lease: Lease, fraction: float, note: str | None) -> None:
         """Record progress, guarded by the fence."""
 
-    async def guard(self, lease: Lease, connection: Any) -> None:  # noqa: ANN401 - the caller's driver
+    async def guard(self, lease: Lease, connection: Any) -> None:
         """Hold the lease until the connection's transaction ends."""
 
 
@@ -36,7 +36,18 @@ class JobContext:
             cannot overwrite a newer one's work.
     """
 
-    __slots__ = ("_lease", "_reporter", "_started", "attempt", "fence", "job_id", "job_type", "max_retries", "priority", "queue")
+    __slots__ = (
+        "_lease",
+        "_reporter",
+        "_started",
+        "attempt",
+        "fence",
+        "job_id",
+        "job_type",
+        "max_retries",
+        "priority",
+        "queue",
+    )
 
     def __init__(self, lease: Lease, reporter: Reporter) -> None:
         """Made by the worker when the attempt starts."""
@@ -75,11 +86,12 @@ class JobContext:
             _validate.text("note", note, 1000)
         await self._reporter.progress(self._lease, float(fraction), note)
 
-    async def guard(self, connection: Any) -> None:  # noqa: ANN401 - the caller's driver
+    async def guard(self, connection: Any) -> None:
         """Make the caller's transaction depend on this lease: call it inside, before the writes to protect.
 
-        The job's row stays locked until that transaction ends, so nobody can settle or rescue the job meanwhile: either the
-        writes commit under a live lease, or they do not commit. Needs an asyncpg connection to tenure's own database.
+        The job's row stays locked until that transaction ends, so nobody can settle or rescue the job meanwhile:
+        either the writes commit under a live lease, or they do not commit. Needs an asyncpg connection to tenure's
+        own database.
 
         Raises:
             LeaseLost: another attempt may hold the job; roll back.

@@ -1,24 +1,24 @@
 """Every error that tenure raises on purpose.
 
-    TenureError
-    ├── InvalidInput            a value was refused before anything was written
-    │   ├── PayloadTooLarge
-    │   ├── PayloadInvalid
-    │   ├── UnknownJobType
-    │   ├── UnknownDependency
-    │   └── DependencyCycle
-    ├── ConfigurationError      a setting or a server's configuration is refused
-    ├── NotOpen                 the app is used outside `async with app`
-    ├── StoreUnavailable        PostgreSQL or Redis cannot be asked
-    │   └── Backpressure        a store is there and refuses more work for now
-    ├── MigrationError          the schema is not what the migrations say
-    ├── JobNotFound
-    ├── IllegalTransition       the job's state does not allow the verb
-    ├── LeaseLost               the lease died: nothing was changed
-    └── ResultError             the job ended otherwise than with a result
-        ├── JobFailed
-        ├── JobCancelled
-        └── ResultTimeout
+TenureError
+├── InvalidInput            a value was refused before anything was written
+│   ├── PayloadTooLarge
+│   ├── PayloadInvalid
+│   ├── UnknownJobType
+│   ├── UnknownDependency
+│   └── DependencyCycle
+├── ConfigurationError      a setting or a server's configuration is refused
+├── NotOpen                 the app is used outside `async with app`
+├── StoreUnavailable        PostgreSQL or Redis cannot be asked
+│   └── Backpressure        a store is there and refuses more work for now
+├── MigrationError          the schema is not what the migrations say
+├── JobNotFound
+├── IllegalTransition       the job's state does not allow the verb
+├── LeaseLost               the lease died: nothing was changed
+└── ResultError             the job ended otherwise than with a result
+├── JobFailed
+├── JobCancelled
+└── ResultTimeout
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-
     from tenure.app import Tenure
 
 
@@ -81,7 +80,7 @@ class Job:
         """Name the job."""
         return f"Job({self.id!r}, job_type={self.job_type!r}, queue={self.queue!r})"
 
-    async def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109 - the handler's; part of the API
+    async def result(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the handler's; part of the API
         """Wait for the end and return the handler's result.
 
         Args:

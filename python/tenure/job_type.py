@@ -68,8 +68,8 @@ class Options:
         tags: short texts to find the job by. Defaults to none.
         metadata: a small JSON object kept beside the job. Defaults to none.
         depends_on: jobs, or their ids, that must complete first. Defaults to none.
-        on_failure: if one of them fails or is cancelled: `hold` waits for it to be retried, `cancel` cancels this job too,
-            `run` runs it all the same. Defaults to `hold`.
+        on_failure: if one of them fails or is cancelled: `hold` waits for it to be retried, `cancel` cancels this job
+            too, `run` runs it all the same. Defaults to `hold`.
         connection: an asyncpg connection whose transaction the job joins. Defaults to one of tenure's own.
     """
 
@@ -156,15 +156,15 @@ class JobType(Generic[P, R]):
         """Name the job type."""
         return f"JobType({self.name!r})"
 
-    async def enqueue(self, *args: Any, **kwargs: Any) -> Job:  # noqa: ANN401 - the handler's own, less its context
+    async def enqueue(self, *args: Any, **kwargs: Any) -> Job:
         """Enqueue one job with the type's options; when this returns it is committed."""
         return await self._app.enqueue_request(self.request(*args, **kwargs))
 
-    def request(self, *args: Any, **kwargs: Any) -> JobRequest:  # noqa: ANN401 - the handler's own, less its context
+    def request(self, *args: Any, **kwargs: Any) -> JobRequest:
         """The same job as a value, for `Tenure.enqueue_many`."""
         return JobRequest(self.name, self.signature.bind(args, kwargs), self.defaults)
 
-    def options(self, *, job_id: str | None = None, **changes: Any) -> BoundOptions:  # noqa: ANN401 - fields of Options
+    def options(self, *, job_id: str | None = None, **changes: Any) -> BoundOptions:
         """The type with other options for the next enqueue; takes the fields of `Options`, and `job_id`."""
         if unknown := changes.keys() - set(Options.__dataclass_fields__):
             raise InvalidInput("options", "among " + ", ".join(Options.__dataclass_fields__), sorted(unknown))
@@ -181,11 +181,10 @@ class BoundOptions:
     _options: Options
     _job_id: str | None
 
-    async def enqueue(self, *args: Any, **kwargs: Any) -> Job:  # noqa: ANN401 - the handler's own, less its context
+    async def enqueue(self, *args: Any, **kwargs: Any) -> Job:
         """Enqueue one job; when this returns it is committed, or part of the caller's transaction."""
         return await self._app.enqueue_request(self.request(*args, **kwargs))
 
-    def request(self, *args: Any, **kwargs: Any) -> JobRequest:  # noqa: ANN401 - the handler's own, less its context
+    def request(self, *args: Any, **kwargs: Any) -> JobRequest:
         """The same job as a value, for `Tenure.enqueue_many`."""
         return JobRequest(self._type.name, self._type.signature.bind(args, kwargs), self._options, self._job_id)
-

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tenure import __version__
 from tenure._attempt import Attempt, call_handler, ending_of, released, verdict_of
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tenure.worker")
 
 _TICK: Final = 0.25  # seconds between two proofs that the event loop is alive
-_BEHIND: Final = 0.05  # seconds a job may run before its start gets a write of its own, where starts are recorded behind
+_BEHIND: Final = (
+    0.05  # seconds a job may run before its start gets a write of its own, where starts are recorded behind
+)
 
 
 class Worker:
-    """Leases, runs and settles jobs of some queues, at most `concurrency` at a time; `async with` starts and stops it."""
+    """Leases, runs and settles jobs of some queues, at most `concurrency` at a time; `async with` starts and stops
+    it.
+    """
 
     def __init__(
         self,
@@ -81,7 +85,7 @@ class Worker:
         self._orphans = 0
         self._ticker: asyncio.TimerHandle | None = None
 
-    async def __aenter__(self) -> Worker:
+    async def __aenter__(self) -> Self:
         """Start."""
         await self.start()
         return self

@@ -18,9 +18,15 @@ def test_the_counts_agree_through_a_kill(settings, tmp_path: Path):
         directory = tmp_path / f"package{package}"
         directory.mkdir()
         for number in range(40):
-            text = "def broken(:\n" if (package, number) in {(1, 1), (4, 7)} else f"class C{number}:\n    def f(self): ...\n"
+            text = (
+                "def broken(:\n"
+                if (package, number) in {(1, 1), (4, 7)}
+                else f"class C{number}:\n    def f(self): ...\n"
+            )
             (directory / f"m{number}.py").write_text(text * (1 + 300 * (number % 3)) if "class" in text else text)
-    environ = {name: value for name, value in environment(settings).items() if name not in {"TENURE_SCHEMA", "TENURE_PREFIX"}}
+    environ = {
+        name: value for name, value in environment(settings).items() if name not in {"TENURE_SCHEMA", "TENURE_PREFIX"}
+    }
     done = subprocess.run(
         [sys.executable, "-m", "tenure", "demo", "--path", str(tmp_path), "--json"],
         env=environ,

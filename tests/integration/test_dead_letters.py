@@ -56,7 +56,8 @@ async def test_purged_ones_are_gone_their_jobs_stay(app, dead, raw_redis, settin
 
 async def test_old_ones_are_pruned(app, dead, raw_postgres, migrated_schema):
     await raw_postgres.execute(
-        f"UPDATE {migrated_schema}.dead_letter_queue SET created_at = now() - interval '31 days' WHERE original_job_id = $1",
+        f"UPDATE {migrated_schema}.dead_letter_queue SET created_at = now() - interval '31 days' "
+        "WHERE original_job_id = $1",
         dead[0].id,
     )
     rows = await app._open().database.fetch("prune_dead_letters", timedelta(days=30), 100)

@@ -36,7 +36,10 @@ async def test_a_batch_may_refer_to_itself_in_any_order(open_app, app, step, raw
     await open_app(app)
     first, second = "01890a5d-ac96-774b-bcce-b302099a8051", "01890a5d-ac96-774b-bcce-b302099a8052"
     child, parent = await app.enqueue_many(
-        [step.options(job_id=first, depends_on=[second]).request("child"), step.options(job_id=second).request("parent")]
+        [
+            step.options(job_id=first, depends_on=[second]).request("child"),
+            step.options(job_id=second).request("parent"),
+        ]
     )
     assert (child.id, parent.id) == (first, second)
     assert await child.status() == "BLOCKED"
@@ -62,7 +65,10 @@ async def test_policies(open_app, app, step):
                 await cancelled.result(timeout=5)
         assert await children["hold"].status() == "BLOCKED"
         # a parent that has ended badly counts for whoever comes later, too
-        assert await (await step.options(depends_on=[parent], on_failure="run").enqueue("late")).result(timeout=5) == "late"
+        assert (
+            await (await step.options(depends_on=[parent], on_failure="run").enqueue("late")).result(timeout=5)
+            == "late"
+        )
         late = await step.options(depends_on=[parent], on_failure="cancel").enqueue()
         assert await late.status() == "CANCELLED"
         assert await children["hold"].cancel() == "CANCELLED"
@@ -92,7 +98,9 @@ async def test_parents_that_end_while_their_children_are_enqueued(open_app, app,
     async with app.worker(concurrency=100):
         for _ in range(6):
             parents = await asyncio.gather(*(step.enqueue() for _ in range(10)))
-            children = await asyncio.gather(*(step.options(depends_on=parents[: n + 1]).enqueue(str(n)) for n in range(10)))
+            children = await asyncio.gather(
+                *(step.options(depends_on=parents[: n + 1]).enqueue(str(n)) for n in range(10))
+            )
             for number, child in enumerate(children):
                 assert await child.result(timeout=10) == str(number)
     await assert_invariants(raw_postgres, migrated_schema, jobs=120)

@@ -266,7 +266,9 @@ async def test_an_idle_worker_is_woken_at_once(app, run):
         assert loop.time() - began < 1.5
 
 
-async def test_recorded_behind_writes_once_and_slow_jobs_get_their_start(app, run, eventually, raw_postgres, migrated_schema):
+async def test_recorded_behind_writes_once_and_slow_jobs_get_their_start(
+    app, run, eventually, raw_postgres, migrated_schema
+):
     go_on = asyncio.Event()
 
     @app.job(record="behind", backoff=SOON, max_retries=1)

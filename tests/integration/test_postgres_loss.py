@@ -56,7 +56,8 @@ async def test_backends_cut_off_again_and_again(open_app, app, raw_postgres, mig
         jobs = await enqueueing
         for _ in range(10):
             await raw_postgres.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tenure' AND pid <> pg_backend_pid()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'tenure' AND pid <> pg_backend_pid()"
             )
             await asyncio.sleep(0.03)
         for number, job in enumerate(jobs):

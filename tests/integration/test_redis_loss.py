@@ -104,7 +104,9 @@ async def test_an_entry_that_vanished_alone_is_found_missing(open_app, app, sett
         assert await job.result(timeout=15) == 1
 
 
-async def test_a_doubled_entry_does_not_run_twice(open_app, app, settings, raw_redis, eventually, raw_postgres, migrated_schema):
+async def test_a_doubled_entry_does_not_run_twice(
+    open_app, app, settings, raw_redis, eventually, raw_postgres, migrated_schema
+):
     runs = []
 
     @app.job()

@@ -35,7 +35,9 @@ async def test_a_silent_worker_is_declared_failed(open_app, app, eventually, raw
     async with app.worker():
 
         async def failed() -> bool:
-            status = await raw_postgres.fetchval(f"SELECT status FROM {migrated_schema}.workers WHERE worker_name = 'silent'")
+            status = await raw_postgres.fetchval(
+                f"SELECT status FROM {migrated_schema}.workers WHERE worker_name = 'silent'"
+            )
             return status == "FAILED"
 
         await eventually(failed)

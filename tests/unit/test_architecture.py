@@ -55,7 +55,11 @@ def test_public_names_are_these():
 
 @pytest.mark.parametrize(("module", "importer"), [("tenure._core", "_engine.py"), ("asyncpg", "_database.py")])
 def test_each_doorway_has_one_user(module, importer):
-    users = {path.name for path in MODULES if any(name.split(".")[:2] == module.split(".")[:2] or name == module for name in imported(path))}
+    users = {
+        path.name
+        for path in MODULES
+        if any(name.split(".")[:2] == module.split(".")[:2] or name == module for name in imported(path))
+    }
     assert users == {importer}
 
 

@@ -19,7 +19,7 @@ async def test_what_piles_up_becomes_one_batch():
         items.add(number)
     await items.drained()
     assert [len(batch) for batch in batches] == [10, 10, 5]
-    assert sum(batches, []) == list(range(25))
+    assert [number for batch in batches for number in batch] == list(range(25))
 
 
 async def test_an_item_that_comes_as_the_last_batch_ends_is_flushed_too():

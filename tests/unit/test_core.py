@@ -49,7 +49,10 @@ def test_full_jitter_is_uniform():
     assert distance < 3.1 / 2000**0.5
 
 
-@pytest.mark.parametrize(("field", "arguments"), [("base_ms", (0, 0)), ("factor", (0, 1, 0.5)), ("cap_ms", (0, 1, 2.0, 0)), ("jitter", (0, 1, 2.0, 1, "x"))])
+@pytest.mark.parametrize(
+    ("field", "arguments"),
+    [("base_ms", (0, 0)), ("factor", (0, 1, 0.5)), ("cap_ms", (0, 1, 2.0, 0)), ("jitter", (0, 1, 2.0, 1, "x"))],
+)
 def test_what_makes_no_delay_is_refused(field, arguments):
     with pytest.raises(ValueError, match=field):
         backoff_ms(*arguments)
@@ -67,7 +70,9 @@ def test_histograms_merge():
 
 
 def test_migrations_are_inside():
-    assert [name[:3] for name, up, down in migrations() if up and down] == [f"{n:03d}" for n in range(1, len(migrations()) + 1)]
+    assert [name[:3] for name, up, down in migrations() if up and down] == [
+        f"{n:03d}" for n in range(1, len(migrations()) + 1)
+    ]
 
 
 async def test_a_server_that_is_not_there_is_unavailable():

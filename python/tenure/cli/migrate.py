@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Final, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
@@ -19,8 +19,8 @@ R = TypeVar("R")
 
 app: Final = typer.Typer(help="Bring the schema up or down, and verify it.", no_args_is_help=True)
 
-Url = Annotated[Optional[str], typer.Option(help="Defaults to TENURE_POSTGRES_URL, else the embedded server.")]
-Schema = Annotated[Optional[str], typer.Option(help="Defaults to TENURE_SCHEMA, else gap006.")]
+Url = Annotated[str | None, typer.Option(help="Defaults to TENURE_POSTGRES_URL, else the embedded server.")]
+Schema = Annotated[str | None, typer.Option(help="Defaults to TENURE_SCHEMA, else gap006.")]
 LockTimeout = Annotated[float, typer.Option(help="Seconds to wait for any lock.")]
 
 
@@ -28,7 +28,7 @@ LockTimeout = Annotated[float, typer.Option(help="Seconds to wait for any lock."
 def up(
     url: Url = None,
     schema: Schema = None,
-    to: Annotated[Optional[int], typer.Option(help="The last number to apply.")] = None,
+    to: Annotated[int | None, typer.Option(help="The last number to apply.")] = None,
     lock_timeout: LockTimeout = 10.0,
     as_json: JsonOption = False,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,7 +17,7 @@ from tenure.demo.source import standard_library
 
 
 def demo(
-    path: Annotated[Optional[Path], typer.Option(help="A source tree. Defaults to the standard library's.")] = None,
+    path: Annotated[Path | None, typer.Option(help="A source tree. Defaults to the standard library's.")] = None,
     workers: Annotated[int, typer.Option(min=2, max=64, help="Worker processes; one of them is killed.")] = 4,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the demo's schema, to look at it.")] = False,
     as_json: JsonOption = False,

@@ -70,7 +70,11 @@ async def run_demo(path: Path, *, workers: int, keep: bool, show: Callable[[Prog
     """Run the demo on the Python files under `path`; its schema and keys are its own, and dropped unless `keep`."""
     packages = packages_of(path)
     settings = Settings.from_env(
-        schema=SCHEMA, prefix=f"demo-{new_ids(1)[0][-8:]}", lease_seconds=3.0, heartbeat_seconds=0.5, heartbeat_ttl_seconds=5.0
+        schema=SCHEMA,
+        prefix=f"demo-{new_ids(1)[0][-8:]}",
+        lease_seconds=3.0,
+        heartbeat_seconds=0.5,
+        heartbeat_ttl_seconds=5.0,
     )
     async with AsyncExitStack() as undo:
         postgres_url, redis_url = settings.postgres_url, settings.redis_url

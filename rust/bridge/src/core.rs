@@ -192,6 +192,7 @@ impl Core {
         self.submit(done, |store| async move { store.bury(&queue, &jobs).await.map(Answer::Count) })
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "pyo3 hands a list over by value")]
     fn drop(&self, jobs: Vec<JobFence>) {
         self.held.drop_leases(jobs.iter().map(|(job_id, fence)| (job_id.as_str(), *fence)));
     }

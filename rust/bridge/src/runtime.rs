@@ -12,7 +12,6 @@ static RUNTIME: OnceLock<(u32, Runtime)> = OnceLock::new();
 /// Starts a task on the runtime, which is started with the first one. One worker thread is enough: it only moves bytes.
 ///
 /// A forked child has the memory of the runtime but none of its threads: every call would wait for ever, so it is refused.
-#[expect(clippy::disallowed_methods, reason = "this is the one place where tasks are started")]
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> PyResult<()> {
     if RUNTIME.get().is_none() {
         let runtime = Builder::new_multi_thread()

@@ -50,9 +50,10 @@ impl Inbox {
     /// A handle, and the task to run for as long as the handle lives. Nothing is connected before the first wish.
     pub fn new(options: Options, keys: Keys, events: EventSink) -> (Self, impl Future<Output = ()> + Send) {
         let watched = Arc::new(Watched::default());
-        let (wishes, wished) = unbounded_channel();
+        let (wishes, receiver) = unbounded_channel();
         let inbox = Self { watched: Arc::clone(&watched), wishes };
-        let listening = Listening { options, keys, events, watched, wished, inbox: false, queues: HashSet::new() };
+        let listening =
+            Listening { options, keys, events, watched, wished: receiver, inbox: false, queues: HashSet::new() };
         (inbox, listening.run())
     }
 

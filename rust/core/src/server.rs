@@ -40,8 +40,8 @@ pub(crate) async fn ask(link: &Link, options: &Options) -> Result<ServerInfo> {
     let (seconds, micros): (i64, i64) = redis::from_redis_value(time).map_err(|_| Error::unexpected_reply("time"))?;
     let info = link.query("info", redis::cmd("INFO").arg("server")).await?;
     let info: String = redis::from_redis_value(info).map_err(|_| Error::unexpected_reply("info"))?;
-    let line = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
-    let (product, version) = match (line("valkey_version"), line("redis_version")) {
+    let field = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
+    let (product, version) = match (field("valkey_version"), field("redis_version")) {
         (Some(version), _) => ("valkey", version),
         (None, version) => ("redis", version.unwrap_or("unknown")),
     };
