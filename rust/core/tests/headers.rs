@@ -1,5 +1,7 @@
 //! Each script's header agrees with its caller, and no script names a key that it was not given.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use tenure_core::script::VERBS;
 
 fn line<'a>(file: &'a str, name: &str) -> &'a str {

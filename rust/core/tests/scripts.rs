@@ -1,5 +1,7 @@
 //! Every script against a real server.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Server, ids, job};

@@ -1,5 +1,7 @@
 //! The heartbeat thread and the inbox, against a real server that dies and comes back.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::sync::Arc;

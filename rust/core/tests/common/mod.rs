@@ -1,5 +1,6 @@
 //! A real server for each test binary, and a prefix of its own for each test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "every test binary uses a part of this")]
 
 use std::{
