@@ -80,7 +80,9 @@ async def test_a_job_in_the_callers_transaction_is_pushed_after_its_commit(open_
         assert await job.result(timeout=5) == 42
 
 
-async def test_a_rolled_back_job_was_never_there(open_app, app, add, raw_postgres, migrated_schema, settings, raw_redis):
+async def test_a_rolled_back_job_was_never_there(
+    open_app, app, add, raw_postgres, migrated_schema, settings, raw_redis
+):
     await open_app(app)
     transaction = raw_postgres.transaction()
     await transaction.start()
