@@ -37,7 +37,7 @@ $(VENV)/.deps: pyproject.toml $(VENV)/.rust
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.deps $(CORE_SOURCES)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet
+	PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet
 	@touch $@
 
 demo: setup      ## the main job on real input, with a worker killed midway

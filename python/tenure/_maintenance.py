@@ -90,7 +90,7 @@ class Maintenance:
         clock = _Clock()
         while True:
             try:
-                if await self._engine.duty(queue, _DUTY_MS):
+                if await self._on_duty(queue, clock):
                     pause = await self._serve(queue, clock)
                 else:
                     pause = _ASK_FOR_DUTY * random.uniform(0.5, 1.5)  # noqa: S311 - not a secret
@@ -104,6 +104,14 @@ class Maintenance:
                 logger.exception("maintenance failed: %s", queue)
                 pause = _ASK_FOR_DUTY
             await asyncio.sleep(pause)
+
+    async def _on_duty(self, queue: str, clock: _Clock) -> bool:
+        """Whether this process holds the duty; it is renewed long before it ends, but not at every look."""
+        now = time.monotonic()
+        if now >= clock.duty:
+            held = await self._engine.duty(queue, _DUTY_MS)
+            clock.duty = now + _DUTY_MS / 3000 if held else 0.0
+        return clock.duty > 0.0
 
     async def _serve(self, queue: str, clock: _Clock) -> float:
         """Do what is due; seconds until to look again."""
