@@ -43,6 +43,7 @@ _AWAY: Final = (
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,  # a demoted primary: the new one is not known yet
 )
 _UNMIGRATED: Final = (
     asyncpg.UndefinedTableError,

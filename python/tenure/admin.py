@@ -16,7 +16,7 @@ from tenure.errors import IllegalTransition, JobNotFound, StoreUnavailable
 from tenure.job import Execution, JobInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from tenure._database import Connection, Database, Row
     from tenure._engine import Engine
@@ -196,10 +196,8 @@ class Admin:
         self, *, job_ids: Sequence[str] | None = None, queue: str | None = None, job_type: str | None = None
     ) -> int:
         """Make dead letters ready again, all that match or the jobs named, in batches; how many."""
-        ids = None if job_ids is None else [_validate.job_id(job_id) for job_id in job_ids]
         total = 0
-        while rows := await self._database.fetch("requeue_dead_letters", ids, queue, job_type, _BATCH):
-            await self._forget_rows(rows)
+        async for rows in self._dead_in_batches("requeue_dead_letters", job_ids, queue, job_type):
             await self._publisher.requeue_ids([str(row["job_id"]) for row in rows])
             total += len(rows)
         return total
@@ -210,12 +208,24 @@ class Admin:
         """Delete dead letters, all that match or the jobs named, in batches; how many. The jobs and their audit
         stay.
         """
+        return sum([len(rows) async for rows in self._dead_in_batches("purge_dead_letters", job_ids, queue, job_type)])
+
+    async def _dead_in_batches(
+        self, statement: str, job_ids: Sequence[str] | None, queue: str | None, job_type: str | None
+    ) -> AsyncIterator[list[Row]]:
+        """Run a statement on the dead letters that match until none is left of those there are now: a job that dies
+        again at
+        once is not taken twice.
+        """
         ids = None if job_ids is None else [_validate.job_id(job_id) for job_id in job_ids]
-        total = 0
-        while rows := await self._database.fetch("purge_dead_letters", ids, queue, job_type, _BATCH):
-            await self._forget_rows(rows)
-            total += len(rows)
-        return total
+        newest = await self._database.fetch("list_dead_letters", queue, job_type, 1)
+        if not newest:
+            return
+        until = newest[0]["created_at"]
+        while rows := await self._database.fetch(statement, ids, queue, job_type, _BATCH, until):
+            for name in {row["queue"] for row in rows}:
+                await self._forget_dead(name, [str(row["job_id"]) for row in rows if row["queue"] == name])
+            yield rows
 
     async def workers(self, *, live_only: bool = True) -> list[WorkerInfo]:
         """The registry, newest first."""
@@ -234,10 +244,6 @@ class Admin:
             QueueStats(queue=queue, jobs=jobs, oldest_ready_seconds=oldest.get(queue))
             for queue, jobs in by_queue.items()
         ]
-
-    async def _forget_rows(self, rows: Sequence[Row]) -> None:
-        for queue in {row["queue"] for row in rows}:
-            await self._forget_dead(queue, [str(row["job_id"]) for row in rows if row["queue"] == queue])
 
     async def _forget_dead(self, queue: str, job_ids: list[str]) -> None:
         try:
