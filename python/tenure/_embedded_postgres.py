@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -24,6 +25,8 @@ _PORT: Final = 5432  # only a part of the socket's name; given everywhere, for P
 _SOCKET: Final = f".s.PGSQL.{_PORT}"
 _STATUS_LINE: Final = 7  # of postmaster.pid: starting, ready, stopping
 _DIRECTORY: Final = "postgres"
+_PROGRAM: Final = "postgres"
+_PID_FILE: Final = "postmaster.pid"
 _CONF: Final = """\
 # Written by tenure at every start; your own settings belong in postgresql.auto.conf (ALTER SYSTEM).
 listen_addresses = ''
@@ -61,23 +64,17 @@ class EmbeddedPostgres:
     def start(self) -> None:
         """Start it if it does not run, with the data of last time, and wait until it is ready."""
         package_directory(_PACKAGE)  # told before anything is made
-        if self._alive() and (self._status() == "stopping" or not self._socket.exists()):
+        if self._alive() and (self._status() == "stopping" or self._lost_socket()):
             # Whoever told it to stop died while waiting, or its socket was swept out of /tmp.
             self.stop()
-        if self._alive():
-            wait_for(lambda: self._status() == "ready", lambda: f"postgresql does not get ready, see {self._log}")
-            return
-        if not self._cluster.exists():
-            self._make_cluster()
-        self._refuse_other_version()
-        self._forget_foreign_pid()
-        self._write_conf()
-        try:
-            self._run("pg_ctl", "-D", _DIRECTORY, "-l", f"{_DIRECTORY}/server.log", "-w", "-t", "120", "-s", "start")
-        except StoreUnavailable as error:
-            raise StoreUnavailable(
-                f"the embedded postgresql does not start, {self._log}: {log_tail(self._log)}"
-            ) from error
+        if not self._alive():
+            if not self._cluster.exists():
+                self._make_cluster()
+            self._refuse_other_version()
+            self._forget_foreign_pid()
+            self._write_conf()
+            self._launch()
+        wait_for(lambda: self._status() == "ready", lambda: f"postgresql does not get ready, see {self._log}")
 
     def stop(self) -> None:
         """Stop it if it runs; what was committed stays on disk."""
@@ -86,19 +83,36 @@ class EmbeddedPostgres:
 
     def _alive(self) -> bool:
         # The socket too: seen from another container the number in the file means nothing.
-        return living(pid_in(self._cluster / "postmaster.pid"), "postgres", self._cluster) or self.running()
+        return living(pid_in(self._cluster / _PID_FILE), _PROGRAM, self._cluster) or self.running()
 
     def _status(self) -> str:
         try:
-            lines = (self._cluster / "postmaster.pid").read_text("utf-8").splitlines()
+            lines = (self._cluster / _PID_FILE).read_text("utf-8").splitlines()
         except OSError:
             return "gone"
         return lines[_STATUS_LINE].strip() if len(lines) > _STATUS_LINE else "starting"
 
+    def _lost_socket(self) -> bool:
+        return self._status() == "ready" and not self._socket.exists()
+
+    def _launch(self) -> None:
+        try:
+            self._run("pg_ctl", "-D", _DIRECTORY, "-l", f"{_DIRECTORY}/server.log", "-w", "-t", "120", "-s", "start")
+        except StoreUnavailable as error:
+            # Alive all the same: a starter was killed, and the pg_ctl that it left came first.
+            if not self._alive():
+                raise StoreUnavailable(
+                    f"the embedded postgresql does not start, {self._log}: {log_tail(self._log)}"
+                ) from error
+
     def _make_cluster(self) -> None:
-        """Made aside and renamed: a cluster whose maker was killed half-way is never mistaken for one."""
-        part = self._data / f"{_DIRECTORY}.part"
-        shutil.rmtree(part, ignore_errors=True)
+        """Made aside and renamed: a cluster whose maker was killed half-way is never mistaken for one.
+
+        Aside under a name of its own: the initdb of a killed maker may still be at work.
+        """
+        for left in self._data.glob(f"{_DIRECTORY}.part-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        part = self._data / f"{_DIRECTORY}.part-{uuid.uuid4().hex}"
         part.mkdir(mode=0o700)
         self._own(part)
         self._run("initdb", "-D", part.name, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
@@ -125,11 +139,11 @@ class EmbeddedPostgres:
 
         A number that nobody has is left to PostgreSQL's own, more careful checks.
         """
-        if exists(pid_in(self._cluster / "postmaster.pid")):
-            (self._cluster / "postmaster.pid").unlink()
-        lock = self._socket.with_name(f"{_SOCKET}.lock")
-        if exists(pid_in(lock)):
-            lock.unlink()
+        for file in (self._cluster / _PID_FILE, self._socket.with_name(f"{_SOCKET}.lock")):
+            # Asked again for this very number: the pg_ctl of a killed starter may have come in between.
+            pid = pid_in(file)
+            if exists(pid) and not living(pid, _PROGRAM, self._cluster):
+                file.unlink(missing_ok=True)
 
     def _own(self, path: Path) -> None:
         if self._owner:

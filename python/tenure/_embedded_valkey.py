@@ -104,7 +104,9 @@ class EmbeddedValkey:
         born_by = time.monotonic() + _BORN_SECONDS
 
         def settled() -> bool:
-            if not self._alive() and (self._pid_file.exists() or time.monotonic() > born_by):
+            # Asked before whether it lives: it may be born between the two questions.
+            born = pid_in(self._pid_file) is not None or time.monotonic() > born_by
+            if born and not self._alive():
                 raise StoreUnavailable(f"the embedded valkey does not start, {self._log}: {log_tail(self._log)}")
             return self._ready()
 
