@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from tenure._engine import migrations
+from tenure._urls import is_local, password
 from tenure.errors import ConfigurationError, MigrationError
 
 if TYPE_CHECKING:
@@ -18,10 +20,14 @@ if TYPE_CHECKING:
     from tenure.settings import Settings
 
 # Passwords that stand in examples and images; on a server that others can reach they are none.
-KNOWN_DEFAULTS: Final = frozenset(
-    ("password", "postgres", "redis", "redis@openspg", "changeme", "admin", "secret", "example", "test", "root", "1234")
-)
-_LOOPBACK: Final = ("", "localhost", "127.0.0.1", "::1")
+# fmt: off
+KNOWN_DEFAULTS: Final = frozenset((
+    "password", "passw0rd", "pass", "postgres", "postgresql", "redis", "valkey", "redis@openspg", "openspg",
+    "changeme", "change-me", "changeit", "admin", "administrator", "secret", "example", "test", "root", "default",
+    "guest", "user", "1234", "12345", "123456", "12345678", "qwerty", "letmein", "mysecretpassword", "foobared",
+    "gap006", "tenure",
+))
+# fmt: on
 _OLDEST_POSTGRES: Final = 15
 _NEWEST_POSTGRES: Final = 18
 _OLDEST_REDIS: Final = (7, 0)
@@ -43,49 +49,34 @@ def check_urls(settings: Settings) -> None:
     """Refuse passwords that everybody knows, unless the server is on this machine.
 
     Raises:
-        ConfigurationError: a password is a known default.
+        ConfigurationError: a password is a known default, or empty.
     """
     for field, url in (("postgres_url", settings.postgres_url), ("redis_url", settings.redis_url)):
-        if url is None:
+        if url is None or is_local(url):
             continue
-        parts = urlsplit(url)
-        if (parts.hostname or "") in _LOOPBACK or parts.scheme.endswith("unix"):
-            continue
-        if parts.password is not None and unquote(parts.password).lower() in KNOWN_DEFAULTS:
+        secret = password(url)
+        if secret == "":
+            raise ConfigurationError(f"the password in {field} is empty, and the server is not on this machine")
+        if secret is not None and secret.lower() in KNOWN_DEFAULTS:
             raise ConfigurationError(f"the password in {field} is a known default, choose another one")
 
 
 def redis_findings(server: ServerInfo) -> list[Finding]:
     """What Redis must be for a job to stay in it."""
-    oldest = _OLDEST_VALKEY if server.product == "valkey" else _OLDEST_REDIS
-    recent = _version(server.version) >= oldest
-    policy = server.maxmemory_policy
     return [
-        Finding(
-            name="redis version",
-            level="ok" if recent else "fail",
-            text=f"{server.product} {server.version}",
-            advice="" if recent else f"use {server.product} {oldest[0]}.{oldest[1]} or newer",
-        ),
-        Finding(
-            name="redis maxmemory-policy",
-            level={"noeviction": "ok", "unknown": "warn"}.get(policy, "fail"),  # type: ignore[arg-type]  # the three levels
-            text=policy,
-            advice="" if policy == "noeviction" else "set maxmemory-policy noeviction: any other one evicts jobs",
-        ),
-        Finding(
-            name="redis password",
-            level="ok" if server.password_set or server.loopback else "fail",
-            text="set" if server.password_set else "none",
-            advice=""
+        _redis_version(server),
+        _eviction(server.maxmemory_policy),
+        _finding(
+            "redis password",
+            "set" if server.password_set else "none",
+            fail=""
             if server.password_set or server.loopback
             else "require a password: the server is not on this machine",
         ),
-        Finding(
-            name="redis append-only file",
-            level="ok" if server.appendonly else "warn",
-            text="on" if server.appendonly else "off",
-            advice=""
+        _finding(
+            "redis append-only file",
+            "on" if server.appendonly else "off",
+            warn=""
             if server.appendonly
             else "after a restart the queues are rebuilt from postgresql, which takes time",
         ),
@@ -96,28 +87,28 @@ def redis_findings(server: ServerInfo) -> list[Finding]:
 def postgres_findings(row: Row, settings: Settings) -> list[Finding]:
     """What PostgreSQL must be for a commit to hold; `row` is one of `server.sql`."""
     major = row["version_num"] // 10_000
-    weak = row["synchronous_commit"] == "off" or row["fsync"] == "off"
+    durability = {name: row[name] for name in ("synchronous_commit", "fsync", "full_page_writes")}
+    off = [name for name, value in durability.items() if value == "off"]
+    allowed = settings.allow_weak_durability
+    weak = f"turn on {', '.join(off)}, or accept that acknowledged jobs may be lost with allow_weak_durability"
     left = row["max_connections"] - row["connections"]
     return [
-        Finding(
-            name="postgresql version",
-            level="fail" if major < _OLDEST_POSTGRES else "warn" if major > _NEWEST_POSTGRES else "ok",
-            text=row["version"],
-            advice="" if _OLDEST_POSTGRES <= major <= _NEWEST_POSTGRES else "supported are 15 to 18",
+        _finding(
+            "postgresql version",
+            row["version"],
+            fail="use version 15 to 18" if major < _OLDEST_POSTGRES else "",
+            warn="tenure is tested with versions 15 to 18" if major > _NEWEST_POSTGRES else "",
         ),
-        Finding(
-            name="postgresql durability",
-            level="ok" if not weak else "warn" if settings.allow_weak_durability else "fail",
-            text=f"synchronous_commit {row['synchronous_commit']}, fsync {row['fsync']}",
-            advice=""
-            if not weak
-            else "turn both on, or accept the loss of acknowledged jobs with allow_weak_durability",
+        _finding(
+            "postgresql durability",
+            ", ".join(f"{name} {value}" for name, value in durability.items()),
+            fail=weak if off and not allowed else "",
+            warn="acknowledged jobs may be lost, as allow_weak_durability accepts" if off and allowed else "",
         ),
-        Finding(
-            name="postgresql connections",
-            level="ok" if left >= _FEW_CONNECTIONS else "warn",
-            text=f"{left} of {row['max_connections']} left",
-            advice="" if left >= _FEW_CONNECTIONS else "raise max_connections, or use a pooler",
+        _finding(
+            "postgresql connections",
+            f"{left} of {row['max_connections']} left",
+            warn="raise max_connections, or use a pooler" if left < _FEW_CONNECTIONS else "",
         ),
         _offset("postgresql clock", row["time_ms"]),
     ]
@@ -137,8 +128,13 @@ async def check_postgres(database: Database, settings: Settings) -> None:
     """
     row = (await database.fetch("server"))[0]
     _refuse(postgres_findings(row, settings))
-    if not row["migrated"]:
-        raise MigrationError(f"the schema is not migrated, run `tenure migrate up`: {settings.schema}")
+    applied = {one["name"] for one in await database.fetch("applied_migrations")} if row["migrated"] else set()
+    # A newer schema is fine: migrations are additive, and workers are replaced after it.
+    missing = [name for name, _, _ in migrations() if name not in applied]
+    if missing:
+        raise MigrationError(
+            f"schema {settings.schema} is not migrated, run `tenure migrate up`, missing: {missing[0]}"
+        )
 
 
 def _refuse(findings: Iterable[Finding]) -> None:
@@ -147,18 +143,44 @@ def _refuse(findings: Iterable[Finding]) -> None:
             raise ConfigurationError(f"{finding.name} is refused, {finding.advice}: {finding.text}")
 
 
+def _finding(name: str, text: str, *, fail: str = "", warn: str = "") -> Finding:
+    """The level follows from which advice there is."""
+    return Finding(name=name, level="fail" if fail else "warn" if warn else "ok", text=text, advice=fail or warn)
+
+
+def _redis_version(server: ServerInfo) -> Finding:
+    oldest = _OLDEST_VALKEY if server.product == "valkey" else _OLDEST_REDIS
+    version = _version(server.version)
+    wanted = f"{server.product} {oldest[0]}.{oldest[1]} or newer"
+    return _finding(
+        "redis version",
+        f"{server.product} {server.version}",
+        fail=f"use {wanted}" if version and version < oldest else "",
+        warn="" if version else f"the server does not tell, it must be {wanted}",
+    )
+
+
+def _eviction(policy: str) -> Finding:
+    unknown = policy == "unknown"
+    return _finding(
+        "redis maxmemory-policy",
+        policy,
+        fail="" if unknown or policy == "noeviction" else "set maxmemory-policy noeviction: any other one evicts jobs",
+        warn="the server does not tell (CONFIG is forbidden), it must be noeviction" if unknown else "",
+    )
+
+
 def _offset(name: str, time_ms: int) -> Finding:
     # Nothing depends on this machine's clock; an offset only makes logs and run_at puzzling.
     offset = round(time_ms - time.time() * 1000)
-    near = abs(offset) <= _MOST_OFFSET_MS
-    return Finding(
-        name=name,
-        level="ok" if near else "warn",
-        text=f"{offset:+d} ms from this machine's",
-        advice="" if near else "synchronise the clocks (NTP)",
+    return _finding(
+        name,
+        f"{offset:+d} ms from this machine's",
+        warn="synchronise the clocks (NTP)" if abs(offset) > _MOST_OFFSET_MS else "",
     )
 
 
 def _version(text: str) -> tuple[int, ...]:
-    digits = [part for part in text.split(".")[:2] if part.isdigit()]
-    return tuple(int(part) for part in digits)
+    """Empty where it is unknown."""
+    digits = [re.match(r"\d+", part) for part in text.split(".")[:2]]
+    return tuple(int(digit[0]) for digit in digits if digit)
