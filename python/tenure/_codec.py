@@ -38,7 +38,8 @@ def encode(value: object, payload_format: str, limit: int, field: str) -> bytes:
         raise PayloadInvalid(field, f"encodable as {payload_format}, {_reason(error)}", type(value).__name__) from error
     if len(data) > limit:
         raise PayloadTooLarge(field, f"at most {limit} bytes", len(data))
-    if payload_format == MSGPACK or any(suspect in data for suspect in _JSON_SUSPECTS):
+    brackets = data.count(b"[") + data.count(b"{")
+    if payload_format == MSGPACK or brackets > _DEEPEST or any(suspect in data for suspect in _JSON_SUSPECTS):
         _refuse_lossy(value, field, 0)
     return data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,7 @@ from tenure import _validate
 from tenure.errors import DependencyCycle, InvalidInput, UnknownDependency
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from tenure._database import Connection, Database, Row
     from tenure._enqueue import Enqueued, Enqueuer, NewJob
@@ -21,7 +22,7 @@ _ENDED_BADLY: Final = ("FAILED", "CANCELLED")
 
 def parents_of(depends_on: Iterable[Job | str]) -> list[str]:
     """The ids in a `depends_on`, each once."""
-    if isinstance(depends_on, str):
+    if isinstance(depends_on, str) or not isinstance(depends_on, Iterable):
         raise InvalidInput("depends_on", "a list of jobs or job ids", depends_on)
     ids = dict.fromkeys(
         _validate.job_id(parent if isinstance(parent, str) else getattr(parent, "id", parent), "depends_on")

@@ -72,7 +72,7 @@ def prepare(request: JobRequest, job_type: JobType[..., object], limit: int, job
         options=options,
         delay_ms=0 if delay is None else round(_validate.seconds("delay", delay) * 1000),
         tags=_array_literal(_validate.tags(options.tags)) if options.tags else None,
-        metadata=encode(dict(options.metadata), "json", _MOST_METADATA, "metadata").decode()
+        metadata=encode(_validate.mapping("metadata", options.metadata), "json", _MOST_METADATA, "metadata").decode()
         if options.metadata
         else None,
     )

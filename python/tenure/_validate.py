@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -13,6 +14,8 @@ from tenure.errors import InvalidInput
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _LONGEST_WAIT: Final = 10 * 366 * 86_400.0  # seconds; a delay beyond ten years is a mistake
 _MOST_TAGS: Final = 50
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 2999
 
 
 def name(field: str, value: object, most: int = 128) -> str:
@@ -49,10 +52,22 @@ def choice(field: str, value: object, allowed: tuple[str, ...]) -> str:
 
 
 def moment(field: str, value: object) -> datetime:
-    """A point in time with a time zone; without one it would mean another time on another machine."""
-    if not isinstance(value, datetime) or value.tzinfo is None:
+    """A point in time with a time zone; without one it would mean another time on another machine.
+
+    Times far off are refused: PostgreSQL takes some for infinity, and a queue's order leaves no room for them.
+    """
+    if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidInput(field, "a datetime with a time zone", value)
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise InvalidInput(field, f"a datetime from {_FIRST_YEAR} to {_LAST_YEAR}", value)
     return value
+
+
+def mapping(field: str, value: object) -> dict[str, object]:
+    """An object with text for keys, as JSON has it."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidInput(field, "a mapping with text for keys", value)
+    return dict(value)
 
 
 def text(field: str, value: object, most: int) -> str:

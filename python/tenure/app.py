@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
@@ -233,6 +234,8 @@ class Tenure:
             prepare(request, self._registered(request.job_type), limit, job_id)
             for request, job_id in zip(requests, ids, strict=True)
         ]
+        if twice := [job_id for job_id, count in Counter(job.job_id for job in jobs).items() if count > 1]:
+            raise InvalidInput("job_id", "given to one request of a call", twice[0])
         for request in requests:
             if request.options.connection is not None and request.options.connection is not connection:
                 raise InvalidInput("connection", "given to enqueue_many itself", request.job_type)
