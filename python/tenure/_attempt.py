@@ -101,7 +101,7 @@ async def call_handler(
     handler: Callable[..., Any] = job_type.handler
     if job_type.is_async:
         return await handler(**arguments)
-    call = functools.partial(contextvars.copy_context().run, functools.partial(handler, **arguments))
+    call = functools.partial(contextvars.copy_context().run, functools.partial(_in_thread, handler, arguments))
     thread = asyncio.get_running_loop().run_in_executor(threads, call)
     try:
         return await asyncio.shield(thread)
@@ -109,6 +109,14 @@ async def call_handler(
         if not thread.done():
             on_orphan(thread)
         raise
+
+
+def _in_thread(handler: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    """Call a plain handler. No future can hold a StopIteration: the attempt would wait for its thread for ever."""
+    try:
+        return handler(**arguments)
+    except StopIteration as error:
+        raise RuntimeError("the handler raised StopIteration") from error
 
 
 async def verdict_of(run: Any, timeout_ms: int, attempt: Attempt) -> object:
@@ -128,7 +136,8 @@ async def verdict_of(run: Any, timeout_ms: int, attempt: Attempt) -> object:
         if attempt.stop is None:
             return Retry(error_text(error))
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
+        # A job that exits fails; it does not take its worker and its neighbours along.
         return Retry(error_text(error))
 
 
