@@ -73,20 +73,25 @@ class EmbeddedStores:
                 servers.start()
                 self._hold = _hold(self._data)
             self._pid = os.getpid()
-            atexit.register(self._leave)
+            atexit.register(self._leave_at_exit)
         return servers.urls
 
     def _leave(self) -> None:
         hold, self._hold = self._hold, None
         if hold is None or self._pid != os.getpid():
             return  # a forked child has its parent's hold, which is not its own to give back
-        atexit.unregister(self._leave)
+        atexit.unregister(self._leave_at_exit)
         with _directory_lock(self._data):
             with contextlib.suppress(FileNotFoundError):
                 Path(hold.name).unlink()
             hold.close()
             if not _users(self._data) and not (self._data / _STAY).exists():
                 _servers(self._data).stop()
+
+    def _leave_at_exit(self) -> None:
+        """For a program that forgot to; nobody is there to be told of a failure."""
+        with contextlib.suppress(TenureError, OSError):
+            self._leave()
 
 
 def stay_up(data: Path) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,10 @@ _STATUS_LINE: Final = 7  # of postmaster.pid: starting, ready, stopping
 _DIRECTORY: Final = "postgres"
 _PROGRAM: Final = "postgres"
 _PID_FILE: Final = "postmaster.pid"
+# What it says while children of a killed postmaster still hold its memory; they end by themselves.
+_CHILDREN_LIVE: Final = "pre-existing shared memory block"
+_CHILDREN_SECONDS: Final = 30.0
+_PAUSE: Final = 0.05
 _CONF: Final = """\
 # Written by tenure at every start; your own settings belong in postgresql.auto.conf (ALTER SYSTEM).
 listen_addresses = ''
@@ -96,14 +101,22 @@ class EmbeddedPostgres:
         return self._status() == "ready" and not self._socket.exists()
 
     def _launch(self) -> None:
-        try:
-            self._run("pg_ctl", "-D", _DIRECTORY, "-l", f"{_DIRECTORY}/server.log", "-w", "-t", "120", "-s", "start")
-        except StoreUnavailable as error:
-            # Alive all the same: a starter was killed, and the pg_ctl that it left came first.
-            if not self._alive():
-                raise StoreUnavailable(
-                    f"the embedded postgresql does not start, {self._log}: {log_tail(self._log)}"
-                ) from error
+        give_up = time.monotonic() + _CHILDREN_SECONDS
+        while True:
+            told = self._log.stat().st_size if self._log.exists() else 0
+            try:
+                self._run(
+                    "pg_ctl", "-D", _DIRECTORY, "-l", f"{_DIRECTORY}/server.log", "-w", "-t", "120", "-s", "start"
+                )
+            except StoreUnavailable as error:
+                if self._alive():
+                    return  # a starter was killed, and the pg_ctl that it left came first
+                why = log_tail(self._log, told)
+                if _CHILDREN_LIVE not in why or time.monotonic() > give_up:
+                    raise StoreUnavailable(f"the embedded postgresql does not start, {self._log}: {why}") from error
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def _make_cluster(self) -> None:
         """Made aside and renamed: a cluster whose maker was killed half-way is never mistaken for one.

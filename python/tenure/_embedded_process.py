@@ -112,10 +112,10 @@ def pid_in(file: Path) -> int | None:
         return None
 
 
-def log_tail(file: Path) -> str:
-    """The end of a server's log."""
+def log_tail(file: Path, start: int = 0) -> str:
+    """The end of a server's log, from byte `start` on."""
     try:
-        return file.read_bytes()[-_LOG_TAIL:].decode(errors="replace").strip()
+        return file.read_bytes()[start:][-_LOG_TAIL:].decode(errors="replace").strip()
     except OSError:
         return "no log"
 

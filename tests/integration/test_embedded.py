@@ -280,6 +280,26 @@ async def test_killed_servers_start_again_with_their_data(data, stores, eventual
     assert status(data) == DOWN
 
 
+async def test_a_killed_postmaster_whose_children_live_on(data, stores, eventually):
+    """A stopped child cannot see that its postmaster is gone; a new server waits until it has ended."""
+    one, two = stores(), stores()
+    urls = await one.start()
+    await write(urls)
+    connection = await asyncpg.connect(urls[0])
+    child = await connection.fetchval("SELECT pg_backend_pid()")
+    os.kill(child, signal.SIGSTOP)
+    os.kill(server_pids(data)[0], signal.SIGKILL)
+    await eventually(lambda: not status(data)["postgres"])
+    starting = asyncio.ensure_future(two.start())
+    done, _ = await asyncio.wait([starting], timeout=0.5)
+    assert not done
+    os.kill(child, signal.SIGCONT)
+    await assert_kept(await starting)
+    connection.terminate()
+    await one.stop()
+    await two.stop()
+
+
 async def test_pid_files_that_name_another_program(data, stores):
     """After a restart of the machine, or a container, their numbers belong to somebody else."""
     one = stores()
