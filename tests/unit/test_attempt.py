@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
 
 from tenure import Backoff, Cancel, Completed, Dead, InvalidInput, Retry, Snooze, Tenure
-from tenure._attempt import Attempt, ending_of, error_text, released
+from tenure._attempt import Attempt, ending_of, error_text, released, verdict_of
 
 TENURE = Tenure()
 
@@ -74,3 +75,62 @@ def test_a_delay_that_is_none_is_refused(delay):
         Snooze(delay)
     with pytest.raises(InvalidInput):
         Retry(delay=delay)
+
+
+class Unprintable(Exception):
+    """An error that cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+async def raising(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("x"), SystemExit(3), StopAsyncIteration(), TimeoutError("own"), Unprintable(), RecursionError()],
+)
+async def test_whatever_a_handler_raises_is_a_failed_attempt(error):
+    verdict = await verdict_of(raising(error), 0, attempt())
+    assert isinstance(verdict, Retry)
+    assert type(error).__name__ in verdict.error
+
+
+async def test_a_handlers_own_timeout_is_not_the_jobs():
+    assert "timed out after" not in (await verdict_of(raising(TimeoutError("own")), 60_000, attempt())).error
+    late = await verdict_of(asyncio.sleep(60), 1, attempt())
+    assert late == Retry("timed out after 1 ms")
+
+
+@pytest.mark.parametrize(("stop", "expected"), [("cancel", Cancel("cancelled while it ran")), (None, Retry)])
+async def test_a_cancellation_is_what_it_was_asked_for(stop, expected):
+    one = attempt()
+    one.stop = stop
+    verdict = await verdict_of(raising(asyncio.CancelledError()), 0, one)
+    assert verdict == expected or type(verdict) is expected
+
+
+@pytest.mark.parametrize("stop", ["lost", "release"])
+async def test_a_lost_or_released_attempt_has_no_verdict(stop):
+    one = attempt()
+    one.stop = stop
+    with pytest.raises(asyncio.CancelledError):
+        await verdict_of(raising(asyncio.CancelledError()), 0, one)
+
+
+def test_a_lost_lease_outranks_every_other_reason():
+    one = attempt()
+    one.cancel("cancel")
+    one.cancel("release")
+    assert one.stop == "cancel"
+    one.cancel("lost")
+    assert one.stop == "lost"
+
+
+def test_a_result_over_the_limit_is_dead_with_the_numbers():
+    ending = ending_of("x" * 9, attempt(), medium, 10)
+    assert (ending.status, ending.reason) == ("FAILED", "invalid")
+    assert ending.error == "result must be at most 10 bytes: 11"
+    assert ending_of("x" * 8, attempt(), medium, 10).status == "COMPLETED"

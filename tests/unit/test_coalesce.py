@@ -38,3 +38,51 @@ async def test_an_item_that_comes_as_the_last_batch_ends_is_flushed_too():
         while len(flushed) <= 100:
             await asyncio.sleep(0)
     assert flushed == list(range(101))
+
+
+async def test_no_more_batches_are_under_way_than_allowed():
+    under_way, most = 0, 0
+
+    async def flush(batch: list[int]) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        under_way -= 1
+
+    items: Coalescer[int] = Coalescer(flush, most=1, in_flight=2)
+    items.extend(list(range(20)))
+    for number in range(20):
+        items.add(number)
+    await items.drained()
+    assert most == 2
+    assert len(items) == 0
+
+
+async def test_what_is_abandoned_is_not_flushed_and_the_next_item_is():
+    flushed: list[int] = []
+    gate = asyncio.Event()
+
+    async def flush(batch: list[int]) -> None:
+        await gate.wait()
+        flushed.extend(batch)
+
+    items: Coalescer[int] = Coalescer(flush, most=1, in_flight=1)
+    items.extend([1, 2, 3])
+    await asyncio.sleep(0)
+    await items.abandon()
+    assert len(items) == 0
+    gate.set()
+    items.add(4)
+    await items.drained()
+    assert flushed == [4]
+
+
+async def test_nothing_makes_no_batch():
+    async def flush(batch: list[int]) -> None:
+        raise AssertionError
+
+    items: Coalescer[int] = Coalescer(flush, most=1, in_flight=1)
+    items.extend([])
+    await items.drained()

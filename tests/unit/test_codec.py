@@ -74,3 +74,36 @@ def test_the_limit_is_exact(size, fits):
     else:
         with pytest.raises(PayloadTooLarge, match="payload must be at most 10 bytes: 11"):
             encode(value, "json", 10, "payload")
+
+
+@pytest.mark.parametrize("payload_format", ["json", "msgpack"])
+@pytest.mark.parametrize("value", [1 + 1j, lambda: None, type, {"a": {"b": object()}}, 10**5000])
+def test_what_no_format_can_hold_is_refused(payload_format, value):
+    with pytest.raises(PayloadInvalid, match=f"payload must be encodable as {payload_format}"):
+        encode(value, payload_format, 1 << 20, "payload")
+
+
+@pytest.mark.parametrize("value", [2**64, 2**70, -(2**63) - 1, {"a": {"b": 2**70}}])
+def test_great_numbers_survive_or_are_refused(value):
+    assert decode(encode(value, "json", 1 << 20, "payload"), "json") == value
+    with pytest.raises(PayloadInvalid, match="encodable as msgpack"):
+        encode(value, "msgpack", 1 << 20, "payload")
+
+
+@pytest.mark.parametrize("payload_format", ["json", "msgpack"])
+@pytest.mark.parametrize(("depth", "fits"), [(200, True), (201, False), (700, False), (10_000, False)])
+def test_nesting_has_one_limit_whatever_is_inside(payload_format, depth, fits):
+    """What is accepted deep down the stack of a producer must be decodable further down that of a worker."""
+    value: object = 1
+    for _ in range(depth):
+        value = [value]
+    if fits:
+        assert decode(encode(value, payload_format, 1 << 20, "payload"), payload_format) == value
+    else:
+        with pytest.raises(PayloadInvalid, match="nested"):
+            encode(value, payload_format, 1 << 20, "payload")
+
+
+def test_many_brackets_side_by_side_are_no_depth():
+    value = {"rows": [{"n": [number]} for number in range(1000)], "text": "[" * 1000}
+    assert decode(encode(value, "json", 1 << 20, "payload"), "json") == value
