@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from tenure._file_lock import available, try_lock
 from tenure.errors import ConfigurationError, StoreUnavailable, TenureError
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
     from tenure._embedded_servers import EmbeddedServers
     from tenure.settings import Settings
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _STAY: Final = "stay-up"
 _LOCK_SECONDS: Final = 180.0  # whoever holds the lock starts or stops servers
@@ -128,7 +124,7 @@ def users(data: Path) -> int:
 
 
 def _servers(data: Path) -> EmbeddedServers:
-    if fcntl is None:
+    if not available():
         raise ConfigurationError(
             "there are no embedded servers for this platform, set TENURE_POSTGRES_URL and TENURE_REDIS_URL"
         )
@@ -142,7 +138,7 @@ def _directory_lock(data: Path) -> Iterator[None]:
     """One starter or stopper at a time; tried, not waited for, so that a stuck one is told."""
     with (data / "lock").open("a") as lock:
         give_up = time.monotonic() + _LOCK_SECONDS
-        while not _try_lock(lock, fcntl.LOCK_EX):
+        while not try_lock(lock):
             if time.monotonic() > give_up:
                 raise StoreUnavailable(f"another process holds the lock for more than {_LOCK_SECONDS:g} s: {lock.name}")
             time.sleep(_LOCK_PAUSE)
@@ -154,7 +150,8 @@ def _hold(data: Path) -> IO[str]:
     holds = data / "users"
     holds.mkdir(mode=0o700, exist_ok=True)
     hold = (holds / f"{os.getpid()}-{uuid.uuid4().hex}").open("w")
-    fcntl.flock(hold, fcntl.LOCK_EX)
+    while not try_lock(hold):  # somebody looks at it
+        time.sleep(_LOCK_PAUSE)
     return hold
 
 
@@ -172,14 +169,6 @@ def _locked(data: Path) -> list[Path]:
     for path in (data / "users").glob("*"):
         # Asked with a shared lock: two that ask at once do not take each other for users.
         with contextlib.suppress(FileNotFoundError), path.open() as file:
-            if not _try_lock(file, fcntl.LOCK_SH):
+            if not try_lock(file, shared=True):
                 used.append(path)
     return used
-
-
-def _try_lock(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from tenure._embedded_files import server_environment
 from tenure.errors import StoreUnavailable
@@ -23,10 +23,11 @@ _PAUSE: Final = 0.005
 _LOG_TAIL: Final = 2000  # bytes of a server's log that a message repeats
 
 
-def run(command: list[str], *, directory: Path, owner: Owner | None) -> None:
+def run(command: list[str], *, directory: Path, owner: Owner | None, keep: IO[str] | None = None) -> None:
     """Run a program to its end, as the servers' user.
 
     It gets a session of its own: a Ctrl-C in the caller's terminal must reach neither it nor the server it starts.
+    `keep` is a file that it inherits.
 
     Raises:
         StoreUnavailable: it failed; the message has its output.
@@ -43,6 +44,7 @@ def run(command: list[str], *, directory: Path, owner: Owner | None) -> None:
             env=server_environment(),
             umask=0o077,
             start_new_session=True,
+            pass_fds=[keep.fileno()] if keep else [],
             check=False,
             **identity,
         )

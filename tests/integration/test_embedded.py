@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pwd
@@ -34,6 +35,16 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the ser
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
 
 
+def servers_in(place: Path) -> list[str]:
+    """Processes that work somewhere below a directory."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink().is_relative_to(place):
+                found.append((process / "cmdline").read_text())
+    return found
+
+
 @pytest.fixture
 def data(server_directory: Path) -> Iterator[Path]:
     """A data directory that is not there yet; whatever runs in it is ended afterwards."""
@@ -42,6 +53,7 @@ def data(server_directory: Path) -> Iterator[Path]:
     if place.exists():
         shutil.rmtree(place / "users", ignore_errors=True)
         take_down(place)
+        assert not servers_in(place.parent)
         shutil.rmtree(place.parent)
 
 
@@ -517,7 +529,7 @@ def test_a_missing_wheel_says_what_to_do(monkeypatch):
 
 
 async def test_windows_says_what_to_do(data, stores, monkeypatch):
-    monkeypatch.setattr("tenure._embedded.fcntl", None)
+    monkeypatch.setattr("tenure._file_lock.fcntl", None)
     with pytest.raises(ConfigurationError, match="no embedded servers for this platform, set TENURE_POSTGRES_URL"):
         await stores().start()
 
