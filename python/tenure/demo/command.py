@@ -8,12 +8,16 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tenure.cli._output import JsonOption, print_json, print_table
+from tenure.cli._output import JsonOption, print_json
 from tenure.demo.run import Progress as Step
-from tenure.demo.run import Summary, run_demo
+from tenure.demo.run import run_demo
 from tenure.demo.source import standard_library
+from tenure.demo.table import print_summary
+
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 
 def demo(
@@ -25,47 +29,41 @@ def demo(
     """Parse a source tree with one job per file, kill a worker midway, and show that nothing was lost or done twice."""
     root = path or standard_library()
     console = Console(stderr=True)
-    console.print(f"parsing {root} with {workers} worker processes; one of them will be killed")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("jobs", total=None)
-        told = False
-
-        def show(step: Step) -> None:
-            nonlocal told
-            rate = step.done / step.seconds if step.seconds else 0.0
-            progress.update(bar, completed=step.done, total=step.total, description=f"{rate:7.0f} jobs/s")
-            if step.killed is not None and not told:
-                told = True
-                progress.console.print(f"killed worker process {step.killed} (SIGKILL); its jobs will be rescued")
-
-        summary = asyncio.run(run_demo(root, workers=workers, keep=keep, show=show))
+    console.print(f"parsing {escape(str(root))} with {workers} worker processes; one of them will be killed")
+    with Progress(*_COLUMNS, console=console) as progress:
+        summary = asyncio.run(run_demo(root, workers=workers, keep=keep, show=_Shown(progress).show))
     if as_json:
         print_json(summary)
     else:
-        _print(summary)
+        print_summary(summary)
+    if summary.killed is None:
+        console.print("no worker held a job at the moment of the kill, so none was killed: the tree is too small")
     if summary.disagreements:
         for disagreement in summary.disagreements:
             console.print(f"the counts disagree, {disagreement}")
         raise typer.Exit(1)
 
 
-def _print(summary: Summary) -> None:
-    found = summary.report
-    print_table(
-        "what PostgreSQL says",
-        ("figure", "value"),
-        (
-            ("jobs enqueued", summary.enqueued),
-            ("completed", summary.completed),
-            ("dead letters (files that do not parse)", summary.dead_letters),
-            ("retries", summary.retries),
-            ("attempts lost with the killed worker, and rescued", summary.rescued),
-            ("duplicates", summary.duplicates),
-            ("seconds", summary.seconds),
-            ("jobs per second", summary.jobs_per_second),
-            ("pick-up of urgent jobs, P50 ms", summary.pickup_p50_ms),
-            ("pick-up of urgent jobs, P99 ms", summary.pickup_p99_ms),
-            ("packages, functions, classes", [found.get(name) for name in ("packages", "functions", "classes")]),
-        ),
-    )
+class _Shown:
+    """The live bar, and one line each when a worker is killed and when its jobs come back."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar = progress.add_task("starting", total=None)
+        self._killed_at: float | None = None
+        self._rescued = 0
+
+    def show(self, step: Step) -> None:
+        rate = step.done / step.seconds if step.seconds else 0.0
+        text = f"{rate:5.0f} jobs/s, retries {step.retries}, rescued {step.rescued}"
+        self._progress.update(self._bar, completed=step.done, total=step.total, description=text)
+        print_line = self._progress.console.print
+        if step.killed is not None and self._killed_at is None:
+            self._killed_at = step.seconds
+            print_line(f"killed worker process {step.killed} (SIGKILL) while it held {step.held} jobs")
+        if self._killed_at is not None and step.rescued > self._rescued:
+            waited = step.seconds - self._killed_at
+            print_line(
+                f"rescued {step.rescued - self._rescued} jobs {waited:.1f} s after the kill: their leases ran out"
+            )
+            self._rescued = step.rescued

@@ -23,6 +23,7 @@ def parse_file(path: str) -> dict[str, object]:
         tree = ast.parse(data, path)
     kinds = Counter(type(node).__name__ for node in ast.walk(tree))
     return {
+        "files": 1,
         "lines": data.count(b"\n"),
         "functions": kinds["FunctionDef"] + kinds["AsyncFunctionDef"],
         "classes": kinds["ClassDef"],
@@ -48,6 +49,7 @@ async def probe() -> None:
 
 
 def _sum(results: dict[str, dict[str, int]], expected: int) -> dict[str, int]:
-    totals = {name: sum(found[name] for found in results.values()) for name in ("lines", "functions", "classes")}
+    names = ("files", "lines", "functions", "classes")
+    totals = {name: sum(found[name] for found in results.values()) for name in names}
     failed = sum(found.get("without_result", 0) for found in results.values())
     return {**totals, "without_result": failed + expected - len(results)}

@@ -11,6 +11,7 @@ from tenure.errors import InvalidInput
 
 # Small files first: each bound is the most bytes for the priority beside it.
 _PRIORITIES: Final = ((2_000, 5), (8_000, 4), (32_000, 3), (128_000, 2))
+_INSTALLED: Final = {"site-packages", "dist-packages"}
 
 
 def standard_library() -> Path:
@@ -19,17 +20,20 @@ def standard_library() -> Path:
 
 
 def packages_of(root: Path) -> dict[str, list[Path]]:
-    """The Python files under a directory by package; installed distributions are none of it.
+    """The Python files under a directory by package; distributions installed below it are none of it.
 
     Raises:
         InvalidInput: the directory is not there, or has no Python file.
     """
+    root = root.absolute()  # the workers open the files by the same names
     if not root.is_dir():
         raise InvalidInput("path", "a directory", str(root))
     packages: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(root.rglob("*.py")):
-        if "site-packages" not in path.parts:
-            packages[str(path.parent.relative_to(root))].append(path)
+        package = path.parent.relative_to(root)
+        # Below the root only: a distribution itself may be what is asked for.
+        if _INSTALLED.isdisjoint(package.parts) and path.is_file():
+            packages[str(package)].append(path)
     if not packages:
         raise InvalidInput("path", "a directory with Python files in it", str(root))
     return dict(packages)
