@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import threading
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -12,13 +13,17 @@ from tenure import Backoff, Tenure
 
 app = Tenure()
 _SOON = Backoff(base=0.1, cap=0.5)
+# Some Python 3.11 and 3.12 count the depth of every thread's tree in one place, and now and then refuse a good file for
+# it. Parsing holds the GIL anyway, so one at a time costs nothing. Formatting a traceback parses too: where those two
+# meet, the job's retry helps.
+_ONE_PARSER = threading.Lock()
 
 
 @app.job(max_retries=2, backoff=_SOON, timeout=60)
 def parse_file(path: str) -> dict[str, object]:
     """Parse one file, count what is in it and hash it; a plain function, so it runs in a thread."""
     data = Path(path).read_bytes()
-    with warnings.catch_warnings():
+    with _ONE_PARSER, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a file's author should know is not this job's news
         tree = ast.parse(data, path)
     kinds = Counter(type(node).__name__ for node in ast.walk(tree))
