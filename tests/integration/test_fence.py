@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 import pytest
 
 from tenure import Cancel, Completed, Dead, JobContext, LeaseLost, Retry, Snooze
+from tenure._engine import new_ids
 from tests.invariants import assert_invariants
 
 VERBS = {
@@ -29,7 +31,7 @@ class Zombie:
         self.finish = asyncio.Event()
         self.refused: list[str] = []
 
-    async def handle(self, context: JobContext, connection) -> object:
+    async def handle(self, context: JobContext, postgres_url: str) -> object:
         self.contexts[context.attempt] = context
         if context.attempt > 1:
             await self.finish.wait()
@@ -39,7 +41,7 @@ class Zombie:
                 await self.go_on.wait()
             except asyncio.CancelledError:
                 continue
-        verbs = {"progress": lambda: context.progress(0.9), "guard": lambda: self.guard(context, connection)}
+        verbs = {"progress": lambda: context.progress(0.9), "guard": lambda: self.guard(context, postgres_url)}
         for name, verb in verbs.items():
             while name not in self.refused:
                 try:
@@ -50,18 +52,25 @@ class Zombie:
                     continue  # a handler that will not stop
         return VERBS[self.name]
 
-    async def guard(self, context: JobContext, connection) -> None:
-        async with connection.transaction():
-            await context.guard(connection)
+    async def guard(self, context: JobContext, postgres_url: str) -> None:
+        # One of its own each time: a cancellation in the middle of a statement leaves no connection to go on with.
+        connection = await asyncpg.connect(postgres_url)
+        try:
+            async with connection.transaction():
+                await context.guard(connection)
+        finally:
+            connection.terminate()
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_a_late_verdict_changes_nothing(open_app, app, eventually, raw_postgres, migrated_schema, caplog, verb):
+async def test_a_late_verdict_changes_nothing(
+    open_app, app, eventually, raw_postgres, postgres_url, migrated_schema, caplog, verb
+):
     zombie = Zombie(app, verb)
 
     @app.job()
     async def slow(context: JobContext) -> object:
-        return await zombie.handle(context, raw_postgres)
+        return await zombie.handle(context, postgres_url)
 
     await open_app(app)
     first, second = app.worker(concurrency=1), app.worker(concurrency=1)
@@ -126,3 +135,45 @@ async def test_a_handler_is_cancelled_when_its_lease_is_gone(open_app, app, even
         await asyncio.wait_for(cancelled.wait(), 10)
         assert await job.result(timeout=10) is None
         assert [one.status for one in await job.executions()] == ["LOST", "COMPLETED"]
+
+
+async def test_no_statement_takes_a_fence_that_is_not_the_jobs(
+    open_app, app, raw_postgres, migrated_schema, eventually
+):
+    """The last line, asked directly: behind it stands nothing that would stop a worker with a wrong belief."""
+    running, go_on = asyncio.Event(), asyncio.Event()
+
+    @app.job()
+    async def hold() -> None:
+        running.set()
+        await go_on.wait()
+
+    await open_app(app)
+    fetch = app._open().database.fetch
+    async with app.worker() as worker:
+        waiting = await hold.options(delay=60).enqueue()
+        for fence in (0, 2, 7):
+            assert await fetch("start", [waiting.id], [fence], new_ids(1), worker.worker_id) == []
+            columns = ([waiting.id], [fence], [None], [None], [1.0], new_ids(1), worker.worker_id, True)
+            assert await fetch("record", *columns) == []
+        job = await hold.enqueue()
+        await asyncio.wait_for(running.wait(), 5)
+        before = await job.info()
+        for fence in (0, 2, 7):
+            assert await fetch("guard", job.id, fence) == []
+            assert await fetch("progress", [job.id], [fence], [0.9], ["late"]) == []
+            assert await fetch("start", [job.id], [fence], new_ids(1), worker.worker_id) == []
+            assert await fetch("complete", [job.id], [fence], [None], [None], [1.0], True) == []
+            for status in ("PENDING", "SCHEDULED", "CANCELLED", "FAILED"):
+                columns = ([status], ["FAILED"], ["late"], [0], [0], [None], [1.0], ["dead"], new_ids(1), True)
+                assert await fetch("settle", [job.id], [fence], *columns) == []
+        assert await job.info() == before
+        assert len(await fetch("guard", job.id, 1)) == 1
+        go_on.set()
+        await job.result(timeout=5)
+        # and nothing goes on a job that has ended, whatever its fence
+        assert await fetch("guard", job.id, 1) == []
+        assert await fetch("complete", [job.id], [1], [None], [None], [1.0], True) == []
+        assert await fetch("start", [job.id], [2], new_ids(1), worker.worker_id) == []
+        await waiting.cancel()
+    await assert_invariants(raw_postgres, migrated_schema, jobs=2)
