@@ -154,8 +154,13 @@ class Worker:
         """Run what was leased; every attempt is a task of its own."""
         loop = asyncio.get_running_loop()
         for lease in leases:
+            key = (lease.job_id, lease.fence)
+            if key in self._attempts:
+                # Redis lost the lease and a rebuild pushed the job again before PostgreSQL knew of its start: this worker
+                # runs it already, and what it was given now is the same lease once more.
+                continue
             attempt = Attempt(lease, recorded=False)
-            self._attempts[lease.job_id, lease.fence] = attempt
+            self._attempts[key] = attempt
             task = loop.create_task(self._run(attempt))
             attempt.runs_in(task)
             self._tasks.add(task)

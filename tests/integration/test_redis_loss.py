@@ -13,10 +13,10 @@ from tenure import Tenure
 from tests.invariants import assert_invariants
 
 
-def steady_work(app, jobs: int):
+def steady_work(app, jobs: int, record: str = "before"):
     """A coroutine that enqueues jobs which take a moment each, while the caller breaks things, and returns them."""
 
-    @app.job(max_retries=50)
+    @app.job(max_retries=50, record=record)
     async def moment(number: int) -> int:
         await asyncio.sleep(random.uniform(0, 0.02))
         return number
@@ -32,10 +32,11 @@ def steady_work(app, jobs: int):
     return enqueue
 
 
-async def test_flushall_at_any_instant(open_app, app, settings, private_valkey, raw_postgres, migrated_schema):
+@pytest.mark.parametrize("record", ["before", "behind"])
+async def test_flushall_at_any_instant(open_app, app, settings, private_valkey, raw_postgres, migrated_schema, record):
     server = private_valkey()
     app = Tenure(replace(settings, redis_url=server.url))
-    enqueue = steady_work(app, 500)
+    enqueue = steady_work(app, 500, record)
     await open_app(app)
     async with app.worker(concurrency=20):
         enqueueing = asyncio.create_task(enqueue())

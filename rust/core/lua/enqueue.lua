@@ -8,5 +8,5 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
 check_types()
 local jobs = jobs_in_arguments(3)
 local kept = without_live(jobs)
-local ready, scheduled, woken = put(kept, now_ms(), ARGV[1], ARGV[2])
-return { 'PUSHED', ready, scheduled, #jobs - #kept, woken }
+local ready, scheduled = put(kept, now_ms())
+return { 'PUSHED', ready, scheduled, #jobs - #kept, wake(ARGV[1], ARGV[2], ready) }

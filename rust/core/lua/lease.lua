@@ -1,15 +1,15 @@
 -- Purpose: take up to `want` ready jobs, best priority first, first in first out inside a priority.
 -- Guarantee: a job is leased to one worker: an entry whose lease is live already is dropped as a double, one without descriptor is
 --   dropped for the reconciler to restore. Costs O(log n) per job whatever the queue's length. A worker is entered as idle exactly if
---   the queue ran out.
+--   the queue ran out. Due jobs that it made ready and does not take wake idle workers: nobody else will.
 -- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle
--- ARGV: want, lease_ms, worker_id, promote_limit
+-- ARGV: want, lease_ms, worker_id, promote_limit, queue, inbox_prefix
 -- Returns: NO_GENERATION | LEASED now_ms next_due_ms exhausted (id descriptor)*
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
 check_types()
 local want, now = tonumber(ARGV[1]), now_ms()
-promote(tonumber(ARGV[4]), now)
+local promoted = promote(tonumber(ARGV[4]), now)
 
 local ids = {}
 for key = 2, 4 do
@@ -44,5 +44,10 @@ if #ids < want then
   reply[3], reply[4] = next_due(), 1
 else
   redis.call('ZREM', KEYS[8], ARGV[3])
+  if promoted > 0 then
+    local left = 0
+    for key = 2, 4 do left = left + redis.call('ZCARD', KEYS[key]) end
+    wake(ARGV[5], ARGV[6], math.min(promoted, left))
+  end
 end
 return reply

@@ -20,5 +20,6 @@ if #kept > 0 then
   redis.call('ZREM', KEYS[9], unpack(leases))
   for key = 2, 5 do redis.call('ZREM', KEYS[key], unpack(ids)) end
 end
-local ready, scheduled, woken = put(kept, now_ms(), ARGV[1], ARGV[2])
+local ready, scheduled = put(kept, now_ms())
+local woken = ARGV[3] == '1' and 0 or wake(ARGV[1], ARGV[2], ready)
 return { 'PUSHED', ready, scheduled, #jobs - #kept, woken }

@@ -80,6 +80,8 @@ impl Store {
             }
             let answers = self.link.pipeline("beats", &pipeline, chunk.len()).await?;
             for (worker_id, answer) in chunk.iter().zip(answers) {
+                // A refusal (no permission, wrong type) is not a dead worker.
+                let answer = answer.extract_error().map_err(|error| Error::from_redis("beats", &error))?;
                 if let Value::BulkString(sample) = answer {
                     alive.insert(worker_id.clone(), sample);
                 }

@@ -18,6 +18,9 @@ use crate::{
 /// The most leases of one script call.
 const CHUNK: usize = 500;
 
+/// Commands before those of the leases.
+const SIGNS_OF_LIFE: usize = 2;
+
 /// What a beat needs.
 pub(crate) struct Beat<'a> {
     pub options: &'a Options,
@@ -43,10 +46,13 @@ impl Beat<'_> {
             answers = self.round_trip(link, sample, &chunks).await?;
         }
         let mut answers = answers.into_iter();
-        if let Some(Err(error)) = answers.next().map(Value::extract_error) {
-            return Err(Error::from_redis("heartbeat", &error));
-        }
+        // A sign of life that was refused (no memory, no permission) must not cost the leases.
         let mut outcome = Ok(());
+        for answer in answers.by_ref().take(SIGNS_OF_LIFE) {
+            if let Err(error) = answer.extract_error() {
+                outcome = Err(Error::from_redis("heartbeat", &error));
+            }
+        }
         for ((keys, members), answer) in chunks.iter().zip(answers) {
             match checked(&EXTEND, keys, answer) {
                 Ok(mut reply) => {
@@ -65,13 +71,16 @@ impl Beat<'_> {
 
     async fn round_trip(&self, link: &Link, sample: &[u8], chunks: &[(QueueKeys, Vec<String>)]) -> Result<Vec<Value>> {
         let mut pipeline = Pipeline::new();
-        pipeline.cmd("SET").arg(self.keys.heartbeat(&self.options.worker_id)).arg(sample).arg("PX").arg(self.ttl_ms);
+        let key = self.keys.heartbeat(&self.options.worker_id);
+        pipeline.cmd("SET").arg(&key).arg(sample).arg("PX").arg(self.ttl_ms);
+        // Where memory has run out SET is refused and this is not: the worker stays alive with its last sample.
+        pipeline.cmd("PEXPIRE").arg(&key).arg(self.ttl_ms);
         for (keys, members) in chunks {
             let mut command = EXTEND.call(&keys.named(EXTEND.keys));
             command.arg(self.options.lease_ms).arg(members);
             pipeline.add_command(command);
         }
-        link.pipeline("heartbeat", &pipeline, chunks.len() + 1).await
+        link.pipeline("heartbeat", &pipeline, chunks.len() + SIGNS_OF_LIFE).await
     }
 
     fn tell(&self, members: &[String], lost: &[String], cancelled: &[String], began: Instant) {

@@ -54,7 +54,9 @@ impl Store {
                     .arg(want.clamp(1, MOST))
                     .arg(self.options.lease_ms)
                     .arg(&self.options.worker_id)
-                    .arg(PROMOTE_LIMIT);
+                    .arg(PROMOTE_LIMIT)
+                    .arg(queue)
+                    .arg(self.keys.inbox_prefix());
             })
             .await?;
         let unexpected = || Error::unexpected_reply(LEASE.name);

@@ -22,13 +22,21 @@ pub struct Verb {
 }
 
 macro_rules! verb {
+    // A script with `allow-oom` runs where memory has run out: it keeps what is leased, and adds next to nothing.
+    ($(#[$doc:meta])* $constant:ident, allow_oom, $name:literal, [$($key:literal),+] $(, $include:literal)*) => {
+        verb!($(#[$doc])* $constant, ["#!lua flags=allow-oom\n"], $name, [$($key),+] $(, $include)*);
+    };
     ($(#[$doc:meta])* $constant:ident, $name:literal, [$($key:literal),+] $(, $include:literal)*) => {
+        verb!($(#[$doc])* $constant, [""], $name, [$($key),+] $(, $include)*);
+    };
+    ($(#[$doc:meta])* $constant:ident, [$first:literal], $name:literal, [$($key:literal),+] $(, $include:literal)*) => {
         $(#[$doc])*
         pub static $constant: Verb = Verb {
             name: $name,
             keys: &[$($key),+],
             file: include_str!(concat!("../lua/", $name, ".lua")),
             source: concat!(
+                $first,
                 include_str!("../lua/include/queue.lua"),
                 $(include_str!(concat!("../lua/include/", $include, ".lua")),)*
                 include_str!(concat!("../lua/", $name, ".lua"))
@@ -60,11 +68,11 @@ verb!(
 );
 verb!(
     /// Extend live leases.
-    EXTEND, "extend", ["generation", "processing", "cancelled"]
+    EXTEND, allow_oom, "extend", ["generation", "processing", "cancelled"]
 );
 verb!(
     /// Take back expired leases.
-    RESCUE, "rescue", ["generation", "processing", "rescue"]
+    RESCUE, allow_oom, "rescue", ["generation", "processing", "rescue"]
 );
 verb!(
     /// Make due jobs ready.
@@ -76,7 +84,7 @@ verb!(
 );
 verb!(
     /// Ask a worker to stop a job.
-    STOP, "stop", ["generation", "cancelled"]
+    STOP, allow_oom, "stop", ["generation", "cancelled"]
 );
 verb!(
     /// Which waiting jobs are not here.
@@ -84,7 +92,7 @@ verb!(
 );
 verb!(
     /// Give running jobs a lease.
-    RESTORE, "restore", ["generation", "processing", "rescue"]
+    RESTORE, allow_oom, "restore", ["generation", "processing", "rescue"]
 );
 verb!(
     /// Declare the queue built.
@@ -92,7 +100,7 @@ verb!(
 );
 verb!(
     /// Hold the maintenance duty.
-    DUTY, "duty", ["duty"]
+    DUTY, allow_oom, "duty", ["duty"]
 );
 
 /// Every script there is.

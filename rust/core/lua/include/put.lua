@@ -25,7 +25,7 @@ local function without_live(jobs)
   return kept
 end
 
-local function put(jobs, now, queue, inbox_prefix)
+local function put(jobs, now)
   local additions, hash, ready, scheduled = {}, {}, 0, 0
   for _, job in ipairs(jobs) do
     hash[#hash + 1] = job.id
@@ -40,5 +40,5 @@ local function put(jobs, now, queue, inbox_prefix)
   end
   if #hash > 0 then redis.call('HSET', KEYS[7], unpack(hash)) end
   add_all(additions)
-  return ready, scheduled, wake(queue, inbox_prefix, ready)
+  return ready, scheduled
 end
