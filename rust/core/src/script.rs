@@ -21,15 +21,16 @@ pub struct Verb {
     hash: LazyLock<String>,
 }
 
+// Where the server's memory has run out, a script that `grows` it is refused before its first command, so that nothing is written
+// by halves; one that `keeps` it runs: leases must be taken, extended and ended all the same.
 macro_rules! verb {
-    // A script with `allow-oom` runs where memory has run out: it keeps what is leased, and adds next to nothing.
-    ($(#[$doc:meta])* $constant:ident, allow_oom, $name:literal, [$($key:literal),+] $(, $include:literal)*) => {
-        verb!($(#[$doc])* $constant, ["#!lua flags=allow-oom\n"], $name, [$($key),+] $(, $include)*);
+    ($(#[$doc:meta])* $constant:ident grows, $($rest:tt)+) => {
+        verb!($(#[$doc])* $constant, "#!lua\n", $($rest)+);
     };
-    ($(#[$doc:meta])* $constant:ident, $name:literal, [$($key:literal),+] $(, $include:literal)*) => {
-        verb!($(#[$doc])* $constant, [""], $name, [$($key),+] $(, $include)*);
+    ($(#[$doc:meta])* $constant:ident keeps, $($rest:tt)+) => {
+        verb!($(#[$doc])* $constant, "#!lua flags=allow-oom\n", $($rest)+);
     };
-    ($(#[$doc:meta])* $constant:ident, [$first:literal], $name:literal, [$($key:literal),+] $(, $include:literal)*) => {
+    ($(#[$doc:meta])* $constant:ident, $first:literal, $name:literal, [$($key:literal),+] $(, $include:literal)*) => {
         $(#[$doc])*
         pub static $constant: Verb = Verb {
             name: $name,
@@ -48,59 +49,59 @@ macro_rules! verb {
 
 verb!(
     /// Push new jobs.
-    ENQUEUE, "enqueue", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"], "put"
+    ENQUEUE grows, "enqueue", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"], "put"
 );
 verb!(
     /// Push jobs that may sit somewhere already.
-    REQUEUE, "requeue", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue"], "put"
+    REQUEUE grows, "requeue", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue"], "put"
 );
 verb!(
     /// Take ready jobs.
-    LEASE, "lease", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+    LEASE keeps, "lease", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
 );
 verb!(
     /// Forget leases of ended jobs.
-    ACKNOWLEDGE, "acknowledge", ["generation", "processing", "rescue", "jobs", "cancelled"], "forget"
+    ACKNOWLEDGE keeps, "acknowledge", ["generation", "processing", "rescue", "jobs", "cancelled"], "forget"
 );
 verb!(
     /// Acknowledge dead letters.
-    BURY, "bury", ["generation", "processing", "rescue", "jobs", "cancelled", "dead"], "forget"
+    BURY keeps, "bury", ["generation", "processing", "rescue", "jobs", "cancelled", "dead"], "forget"
 );
 verb!(
     /// Extend live leases.
-    EXTEND, allow_oom, "extend", ["generation", "processing", "cancelled"]
+    EXTEND keeps, "extend", ["generation", "processing", "cancelled"]
 );
 verb!(
     /// Take back expired leases.
-    RESCUE, allow_oom, "rescue", ["generation", "processing", "rescue"]
+    RESCUE keeps, "rescue", ["generation", "processing", "rescue"]
 );
 verb!(
     /// Make due jobs ready.
-    PROMOTE, "promote", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+    PROMOTE keeps, "promote", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
 );
 verb!(
     /// Take cancelled jobs out.
-    CANCEL, "cancel", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+    CANCEL keeps, "cancel", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
 );
 verb!(
     /// Ask a worker to stop a job.
-    STOP, allow_oom, "stop", ["generation", "cancelled"]
+    STOP keeps, "stop", ["generation", "cancelled"]
 );
 verb!(
     /// Which waiting jobs are not here.
-    MISSING, "missing", ["generation", "high", "medium", "low", "scheduled", "processing", "rescue"]
+    MISSING keeps, "missing", ["generation", "high", "medium", "low", "scheduled", "processing", "rescue"]
 );
 verb!(
     /// Give running jobs a lease.
-    RESTORE, allow_oom, "restore", ["generation", "processing", "rescue"]
+    RESTORE keeps, "restore", ["generation", "processing", "rescue"]
 );
 verb!(
     /// Declare the queue built.
-    GENERATION, "generation", ["generation"]
+    GENERATION keeps, "generation", ["generation"]
 );
 verb!(
     /// Hold the maintenance duty.
-    DUTY, allow_oom, "duty", ["duty"]
+    DUTY keeps, "duty", ["duty"]
 );
 
 /// Every script there is.

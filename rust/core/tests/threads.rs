@@ -6,9 +6,9 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Server, eventually, job, sink, wait_for};
+use common::{Server, eventually, job, listening, sink, wait_for};
 use redis::Commands as _;
-use tenure_core::{Event, Heartbeat, Inbox, Keys, Options, Store};
+use tenure_core::{Event, Heartbeat, Options, Store};
 
 const Q: &str = "q";
 
@@ -102,17 +102,6 @@ async fn a_loop_that_stands_still_is_wedged() {
     heartbeat.tick(1, 2);
     assert!(!heartbeat.wedged());
     heartbeat.stop();
-}
-
-fn listening(options: &Options) -> (Inbox, std::sync::mpsc::Receiver<Event>) {
-    let (events, told) = sink();
-    let (inbox, task) = Inbox::new(options.clone(), Keys::new(options.prefix.clone()).unwrap(), events);
-    std::thread::spawn(move || {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(task);
-    });
-    inbox.listen();
-    wait_for(&told, |event| *event == Event::Reconnected);
-    (inbox, told)
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ local function forget(members, processing, rescue, jobs, cancelled)
   local deadlines = redis.call('ZMSCORE', processing, unpack(members))
   redis.call('ZCARD', rescue)
   redis.call('HLEN', jobs)
+  local asked_to_stop = redis.call('SCARD', cancelled)
   local live, ended = {}, {}
   for i, member in ipairs(members) do
     local id, fence = string.match(member, '^(.-):(%d+)$')
@@ -18,7 +19,7 @@ local function forget(members, processing, rescue, jobs, cancelled)
   end
   if #live > 0 then redis.call('ZREM', processing, unpack(live)) end
   if #ended > 0 then redis.call('HDEL', jobs, unpack(ended)) end
-  if redis.call('EXISTS', cancelled) == 1 then redis.call('SREM', cancelled, unpack(members)) end
+  if asked_to_stop > 0 then redis.call('SREM', cancelled, unpack(members)) end
   return #ended
 end
 

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "every test binary uses a part of this")]
 
+pub mod proxy;
+
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -14,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tenure_core::{Descriptor, Event, EventSink, Options, ServerInfo, Store};
+use tenure_core::{Descriptor, Event, EventSink, Inbox, Keys, Options, ServerInfo, Store};
 
 /// A server on a Unix socket in a directory that is removed with it.
 pub struct Server {
@@ -36,7 +38,7 @@ impl Server {
 
     pub fn up(&self) {
         let program = std::env::var("TENURE_TEST_REDIS_SERVER").unwrap_or_else(|_| "valkey-server".to_owned());
-        let socket = self.directory.join("s");
+        let socket = self.socket();
         let child = Command::new(&program)
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--dir"])
             .arg(&self.directory)
@@ -49,11 +51,19 @@ impl Server {
         eventually("the server answers", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
     }
 
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("s")
+    }
+
     pub fn kill(&self) {
         if let Some(mut child) = self.child.lock().unwrap().take() {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    fn url(&self) -> String {
+        format!("unix://{}", self.socket().display())
     }
 
     pub fn options(&self, worker: &str) -> Options {
@@ -63,7 +73,7 @@ impl Server {
             lease_ms: 600,
             margin_ms: 100,
             command_timeout_ms: 2_000,
-            ..Options::new(format!("unix://{}/s", self.directory.display()), worker)
+            ..Options::new(self.url(), worker)
         }
     }
 
@@ -80,8 +90,7 @@ impl Server {
 
     /// A plain connection, to look behind.
     pub fn raw(&self) -> redis::Connection {
-        let url = format!("unix://{}/s", self.directory.display());
-        redis::Client::open(url).unwrap().get_connection().unwrap()
+        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 }
 
@@ -123,6 +132,18 @@ pub fn wait_for(events: &mpsc::Receiver<Event>, fits: impl Fn(&Event) -> bool) -
             return event;
         }
     }
+}
+
+/// An inbox that is heard already, and what it hears.
+pub fn listening(options: &Options) -> (Inbox, mpsc::Receiver<Event>) {
+    let (events, told) = sink();
+    let (inbox, task) = Inbox::new(options.clone(), Keys::new(options.prefix.clone()).unwrap(), events);
+    std::thread::spawn(move || {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(task);
+    });
+    inbox.listen();
+    wait_for(&told, |event| *event == Event::Reconnected);
+    (inbox, told)
 }
 
 /// A job that is ready.
