@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
 from tenure import _validate
-from tenure.errors import DependencyCycle, InvalidInput, UnknownDependency
+from tenure._enqueue import Enqueued
+from tenure.errors import Backpressure, DependencyCycle, InvalidInput, UnknownDependency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tenure._database import Connection, Database, Row
-    from tenure._enqueue import Enqueued, Enqueuer, NewJob
+    from tenure._enqueue import Enqueuer, NewJob
     from tenure.job import Job
 
 _MOST_PARENTS: Final = 10_000
+_TRIES: Final = 5
 _ENDED_BADLY: Final = ("FAILED", "CANCELLED")
 
 
@@ -54,21 +57,82 @@ async def enqueue_dependents(
     parents: dict[str, list[str]],
     connection: Connection,
 ) -> list[Enqueued]:
-    """Insert jobs and their edges inside one transaction.
+    """Insert jobs and their edges inside one transaction; what became of each, in the order of `jobs`.
 
-    The parents are locked first: one that is being settled either has ended when its status is read here, or finds
-    the new edges when it goes on.
+    Jobs that exist already, by id or idempotency key, are found first: a child of one waits for the job that is there.
+    Then the parents are locked: one that is being settled either has ended when its status is read here, or finds the
+    new edges when it goes on.
 
     Args:
         database: where the statements are.
         enqueuer: inserts the rows.
-        jobs: the new jobs, parents first.
+        jobs: the new jobs.
         parents: by job id, what it waits for; new jobs of the same batch among them.
         connection: inside a transaction.
 
     Raises:
         UnknownDependency: a parent neither exists nor is part of the batch.
+        DependencyCycle: the jobs wait for one another.
+        Backpressure: other callers took the idempotency keys of parents again and again.
     """
+    for _ in range(_TRIES):
+        known = await _existing(database, jobs, parents, connection)
+        new = [job for job in jobs if job.job_id not in known]
+        waits = {
+            job.job_id: list(dict.fromkeys(known[parent].job_id if parent in known else parent for parent in needs))
+            for job in new
+            if (needs := parents.get(job.job_id))
+        }
+        new = parents_first(new, waits)
+        # Only where a parent's key may be taken meanwhile is a savepoint worth its two round trips.
+        at_stake = {parent for needs in waits.values() for parent in needs}
+        raced = any(job.options.idempotency_key and job.job_id in at_stake for job in new)
+        try:
+            async with connection.transaction() if raced else nullcontext():
+                enqueued = await _insert(database, enqueuer, new, waits, connection)
+        except _KeyTakenError:
+            continue
+        outcome = known | dict(zip((job.job_id for job in new), enqueued, strict=True))
+        return [outcome[job.job_id] for job in jobs]
+    raise Backpressure(f"others took the idempotency keys of parents {_TRIES} times in a row")
+
+
+class _KeyTakenError(Exception):
+    """Somebody took the key of a parent after it was looked up."""
+
+
+async def _existing(
+    database: Database, jobs: Sequence[NewJob], parents: dict[str, list[str]], connection: Connection
+) -> dict[str, Enqueued]:
+    """What is there already of a batch, by the id that the batch gives it: rows, and earlier jobs of the batch."""
+    own = {job.job_id for job in jobs}
+    ids = list(own & {parent for needs in parents.values() for parent in needs})
+    keys = [key for job in jobs if (key := job.options.idempotency_key)]
+    if not ids and not keys:
+        return {}
+    rows = await database.fetch("existing", ids, keys, connection=connection)
+    by_id = {str(row["job_id"]): row for row in rows}
+    by_key = {row["idempotency_key"]: row for row in rows if row["idempotency_key"]}
+    known: dict[str, Enqueued] = {}
+    first: dict[str, NewJob] = {}
+    for job in jobs:
+        key = job.options.idempotency_key
+        if (row := by_id.get(job.job_id) or (by_key.get(key) if key else None)) is not None:
+            same = str(row["job_id"]) == job.job_id
+            known[job.job_id] = Enqueued(str(row["job_id"]), row["job_type"], row["queue"], created=same)
+        elif key and (earlier := first.setdefault(key, job)) is not job:
+            known[job.job_id] = Enqueued(earlier.job_id, earlier.job_type, earlier.options.queue, created=False)
+    return known
+
+
+async def _insert(
+    database: Database,
+    enqueuer: Enqueuer,
+    jobs: Sequence[NewJob],
+    parents: dict[str, list[str]],
+    connection: Connection,
+) -> list[Enqueued]:
+    """Insert new jobs, parents first, and their edges."""
     own = {job.job_id: job for job in jobs}
     for job in jobs:
         # This may be the second try, after a deadlock.
@@ -89,8 +153,10 @@ async def enqueue_dependents(
             job.pending_dependencies += not satisfied
             for column, value in zip(edges, (job.job_id, parent, policy, satisfied), strict=True):
                 column.append(value)  # type: ignore[attr-defined]  # the columns differ in type
-    enqueued = await enqueuer.insert(jobs, connection)
+    enqueued = await enqueuer.insert(jobs, connection) if jobs else []
     kept = {one.job_id for one in enqueued if one.created}
+    if any(job.has_dependents and job.job_id not in kept for job in jobs):
+        raise _KeyTakenError
     rows = [row for row in zip(*edges, strict=True) if row[0] in kept]
     if rows:
         await database.fetch("insert_dependencies", *map(list, zip(*rows, strict=True)), connection=connection)

@@ -263,17 +263,17 @@ class Tenure:
     ) -> list[Enqueued]:
         if not parents:
             return await stores.enqueuer.many(jobs, connection)
-        ordered = parents_first(jobs, parents)
+        # Here first, so that a cycle is refused before a connection is taken.
+        parents_first(jobs, parents)
         if connection is not None:
-            enqueued = await enqueue_dependents(stores.database, stores.enqueuer, ordered, parents, connection)
+            enqueued = await enqueue_dependents(stores.database, stores.enqueuer, jobs, parents, connection)
             stores.publisher.after_commit(connection, [one.job_id for one in enqueued])
         else:
             enqueued = await stores.database.atomically(
-                lambda own: enqueue_dependents(stores.database, stores.enqueuer, ordered, parents, own)
+                lambda own: enqueue_dependents(stores.database, stores.enqueuer, jobs, parents, own)
             )
             stores.publisher.publish_ids([one.job_id for one in enqueued])
-        by_id = dict(zip((job.job_id for job in ordered), enqueued, strict=True))
-        return [by_id[job.job_id] for job in jobs]
+        return enqueued
 
     def job_handle(self, job_id: str, job_type: str = "", queue: str = "default") -> Job:
         """A handle on a job of which the id is known; the queue matters for how soon `result` hears of the end."""

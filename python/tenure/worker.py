@@ -156,8 +156,8 @@ class Worker:
         for lease in leases:
             key = (lease.job_id, lease.fence)
             if key in self._attempts:
-                # Redis lost the lease and a rebuild pushed the job again before PostgreSQL knew of its start: this worker
-                # runs it already, and what it was given now is the same lease once more.
+                # Redis lost the lease, and a rebuild pushed the job again before PostgreSQL knew of its start: this
+                # worker runs it already, and what it was given now is the same lease once more.
                 continue
             attempt = Attempt(lease, recorded=False)
             self._attempts[key] = attempt

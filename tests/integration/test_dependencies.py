@@ -104,3 +104,55 @@ async def test_parents_that_end_while_their_children_are_enqueued(open_app, app,
             for number, child in enumerate(children):
                 assert await child.result(timeout=10) == str(number)
     await assert_invariants(raw_postgres, migrated_schema, jobs=120)
+
+
+async def test_a_child_of_a_parent_whose_key_is_taken_waits_for_the_job_that_has_it(open_app, app, step):
+    await open_app(app)
+    first = await step.options(idempotency_key="k").enqueue("1")
+    second = "01890a5d-ac96-774b-bcce-b302099a8052"
+    parent, child = await app.enqueue_many(
+        [step.options(job_id=second, idempotency_key="k").request("2"), step.options(depends_on=[second]).request("3")]
+    )
+    assert (parent.id, parent.created) == (first.id, False)
+    assert await child.status() == "BLOCKED"
+    async with app.worker():
+        assert await child.result(timeout=5) == "3"
+    # and one that comes when the first has ended need not wait
+    _, late = await app.enqueue_many(
+        [step.options(job_id=second, idempotency_key="k").request("4"), step.options(depends_on=[second]).request("5")]
+    )
+    assert await late.status() == "PENDING"
+
+
+async def test_one_key_twice_in_a_batch_is_one_parent(open_app, app, step):
+    await open_app(app)
+    ids = [f"01890a5d-ac96-774b-bcce-b302099a805{n}" for n in range(3)]
+    first, again, child = await app.enqueue_many(
+        [
+            step.options(job_id=ids[0], idempotency_key="k").request("1"),
+            step.options(job_id=ids[1], idempotency_key="k").request("2"),
+            step.options(job_id=ids[2], depends_on=ids[:2]).request("3"),
+        ]
+    )
+    assert (first.created, again.id, again.created) == (True, first.id, False)
+    async with app.worker():
+        assert await child.result(timeout=5) == "3"
+
+
+async def test_producers_that_race_for_a_parents_key_agree_on_the_parent(open_app, app, step):
+    await open_app(app)
+
+    async def produce(number: int):
+        parent = f"01890a5d-ac96-774b-bcce-b302099a81{number:02}"
+        return await app.enqueue_many(
+            [
+                step.options(job_id=parent, idempotency_key="raced").request(str(number)),
+                step.options(depends_on=[parent]).request(str(number)),
+            ]
+        )
+
+    made = await asyncio.gather(*map(produce, range(10, 30)))
+    assert len({parent.id for parent, _ in made}) == 1
+    assert sum(parent.created for parent, _ in made) == 1
+    async with app.worker():
+        assert [await child.result(timeout=10) for _, child in made] == [str(number) for number in range(10, 30)]

@@ -88,18 +88,3 @@ async def test_a_key_that_is_taken_gives_the_job_that_has_it(open_app, app, idle
     async with pool.acquire() as connection, connection.transaction():
         again = await idle.options(connection=connection, idempotency_key="k").enqueue(2)
     assert (again.id, again.created) == (first.id, False)
-
-
-@pytest.mark.xfail(
-    raises=asyncpg.ForeignKeyViolationError, strict=True, reason="edges are not led to the job that has the key"
-)
-async def test_a_child_of_a_request_whose_key_is_taken_waits_for_the_job_that_has_it(open_app, app, idle):
-    await open_app(app)
-    first, second = "01890a5d-ac96-774b-bcce-b302099a8051", "01890a5d-ac96-774b-bcce-b302099a8052"
-    for parent in (first, second):
-        await app.enqueue_many(
-            [
-                idle.options(job_id=parent, idempotency_key="k").request(1),
-                idle.options(depends_on=[parent]).request(2),
-            ]
-        )
