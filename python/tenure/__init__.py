@@ -1,9 +1,5 @@
 """tenure: a job-management system in which a worker holds a job only while its lease lives."""
 
-from importlib.metadata import version as _version
-
-__version__ = _version("tenure")
-
 from tenure.app import Tenure
 from tenure.context import JobContext
 from tenure.errors import InvalidInput, JobCancelled, JobFailed, LeaseLost, ResultTimeout, StoreUnavailable, TenureError
@@ -34,3 +30,13 @@ __all__ = [
     "Tenure",
     "TenureError",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when asked for: importlib.metadata takes as long to import as all of asyncio."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - see above
+
+        return version("tenure")
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
