@@ -64,10 +64,8 @@ column job_executions.error text
 constraint job_executions.job_executions_attempt_positive CHECK ((attempt > 0))
 constraint job_executions.job_executions_ended_has_time CHECK (((status = 'PROCESSING'::text) = (completed_at IS NULL)))
 constraint job_executions.job_executions_fence_positive CHECK ((fence > 0))
-constraint job_executions.job_executions_job_id_fkey FOREIGN KEY (job_id) REFERENCES gap006.jobs(job_id) ON DELETE CASCADE
 constraint job_executions.job_executions_pkey PRIMARY KEY (execution_id)
 constraint job_executions.job_executions_status_known CHECK ((status = ANY (ARRAY['PROCESSING'::text, 'COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text, 'SNOOZED'::text, 'RELEASED'::text, 'LOST'::text])))
-constraint job_executions.job_executions_worker_id_fkey FOREIGN KEY (worker_id) REFERENCES gap006.workers(worker_id) ON DELETE SET NULL
 
 CREATE UNIQUE INDEX idx_job_executions_job_id ON gap006.job_executions USING btree (job_id, fence);
 CREATE INDEX idx_job_executions_started_at ON gap006.job_executions USING btree (started_at);
@@ -133,6 +131,7 @@ CREATE INDEX idx_jobs_status ON gap006.jobs USING btree (queue, job_id, status) 
 CREATE INDEX idx_jobs_worker_id ON gap006.jobs USING btree (worker_id) WHERE (status = 'PROCESSING'::text);
 CREATE UNIQUE INDEX jobs_pkey ON gap006.jobs USING btree (job_id);
 
+CREATE TRIGGER trigger_jobs_delete_executions AFTER DELETE ON gap006.jobs REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION gap006.delete_job_executions();
 CREATE TRIGGER trigger_jobs_updated_at BEFORE UPDATE ON gap006.jobs FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION gap006.update_jobs_updated_at();
 
 -- TABLE workers with autovacuum_vacuum_scale_factor=0.05, fillfactor=70
@@ -167,6 +166,16 @@ CREATE INDEX idx_workers_status ON gap006.workers USING btree (status);
 CREATE INDEX idx_workers_worker_type ON gap006.workers USING btree (worker_type);
 CREATE UNIQUE INDEX workers_pkey ON gap006.workers USING btree (worker_id);
 
+CREATE OR REPLACE FUNCTION gap006.delete_job_executions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog'
+AS $function$
+BEGIN
+    DELETE FROM gap006.job_executions AS e USING deleted AS d WHERE e.job_id = d.job_id;
+    RETURN NULL;
+END
+$function$;
 CREATE OR REPLACE FUNCTION gap006.get_runnable_jobs(max_jobs integer DEFAULT 100)
  RETURNS SETOF gap006.jobs
  LANGUAGE sql

@@ -93,8 +93,8 @@ def test_verify_exits_with_1_on_drift(postgres_url: str, schema: str) -> None:
         == {
             "tables": 5,
             "indexes": 22,
-            "functions": 3,
-            "triggers": 1,
+            "functions": 4,
+            "triggers": 2,
         }
     )
     execute(postgres_url, f"DROP INDEX {schema}.idx_jobs_worker_id")
