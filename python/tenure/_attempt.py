@@ -42,31 +42,45 @@ class Attempt:
     Attributes:
         lease: what is run.
         recorded: its start is in PostgreSQL.
+        recording: done when PostgreSQL has been asked for that, where somebody waits.
+        begun: its handler has been called, or will not be.
         stop: why its handler was cancelled from outside, if it was.
+        started: when the handler was called, by the monotonic clock.
     """
 
-    __slots__ = ("_task", "lease", "recorded", "recording", "started", "stop")
+    __slots__ = ("_task", "begun", "lease", "recorded", "recording", "started", "stop")
 
-    def __init__(self, lease: Lease, *, recorded: bool) -> None:
-        """The attempt begins when its task does."""
+    def __init__(self, lease: Lease) -> None:
+        """A lease that nothing has been done about yet."""
         self.lease = lease
-        self.recorded = recorded
+        self.recorded = False
         self.recording: asyncio.Future[bool] | None = None
+        self.begun = False
         self.stop: Stop | None = None
-        self.started = time.monotonic()
+        self.started = 0.0
         self._task: asyncio.Task[None] | None = None
 
-    def runs_in(self, task: asyncio.Task[None]) -> None:
-        """Say which task to cancel."""
+    def begin(self, task: asyncio.Task[None]) -> None:
+        """Say which task to cancel from now on."""
+        self.begun = True
+        self.started = time.monotonic()
         self._task = task
+
+    def end(self) -> None:
+        """Nothing is left to cancel: the task may run another attempt next."""
+        self._task = None
 
     async def ensure_recorded(self, starter: Starter) -> bool:
         """Record the start if it is not recorded yet; False: the lease is lost."""
         if not self.recorded:
-            if self.recording is None:
-                self.recording = starter.record(self.lease)
-            self.recorded = await asyncio.shield(self.recording)
+            await asyncio.shield(self.recording or self.record(starter))
         return self.recorded
+
+    def record(self, starter: Starter) -> asyncio.Future[bool]:
+        """Have the start recorded; done when PostgreSQL has said whether it is."""
+        self.recording = asyncio.get_running_loop().create_future()
+        starter.record([self])
+        return self.recording
 
     def cancel(self, why: Stop) -> None:
         """Cancel the handler; the first reason stands, but a lost lease outranks every other."""
@@ -81,7 +95,7 @@ class _Invalid(Dead):
 
 
 async def call_handler(
-    job_type: JobType[..., object],
+    job_type: JobType[..., object] | None,
     attempt: Attempt,
     reporter: Reporter,
     threads: Executor,
@@ -92,6 +106,8 @@ async def call_handler(
     A thread cannot be stopped: `on_orphan` is given the future of one that goes on after its attempt was given up.
     """
     lease = attempt.lease
+    if job_type is None:
+        return Retry(f"no handler is registered here for the job type: {lease.job_type}")
     try:
         arguments = job_type.signature.decode(lease.payload, lease.payload_format)
     except msgspec.MsgspecError as error:
@@ -153,43 +169,45 @@ def ending_of(
 ) -> Ending:
     """The one place where a verdict becomes what is written."""
     lease = attempt.lease
-    ending = functools.partial(
-        Ending,
-        lease=lease,
-        recorded=attempt.recorded,
-        duration_ms=(time.monotonic() - attempt.started) * 1000,
-    )
+    duration_ms = (time.monotonic() - attempt.started) * 1000
+    ending = functools.partial(Ending, lease, attempt.recorded, duration_ms)
     match verdict:
         case Snooze(delay):
             status = "SCHEDULED" if delay > 0 else "PENDING"
-            return ending(status=status, execution_status="SNOOZED", delay_ms=round(delay * 1000), attempts_back=1)
+            return ending(status, "SNOOZED", delay_ms=round(delay * 1000), attempts_back=1)
         case Cancel(reason):
-            return ending(status="CANCELLED", execution_status="CANCELLED", error=reason or None)
+            return ending("CANCELLED", "CANCELLED", error=reason or None)
         case Dead(error):
             reason = "invalid" if isinstance(verdict, _Invalid) else "dead"
-            return ending(status="FAILED", execution_status="FAILED", error=error, reason=reason)
+            return ending("FAILED", "FAILED", error=error, reason=reason)
         case Retry(error, delay):
             return _failed(ending, lease, job_type, error, delay)
         case Completed(result):
             pass
         case result:
             pass
-    payload_format = "json" if job_type is None else job_type.payload_format
+    return _completed(ending, result, "json" if job_type is None else job_type.payload_format, max_result_bytes)
+
+
+def _completed(ending: Callable[..., Ending], result: object, payload_format: str, limit: int) -> Ending:
+    if result is None:
+        return ending("COMPLETED", "COMPLETED")
     try:
-        data = None if result is None else encode(result, payload_format, max_result_bytes, "result")
+        data = encode(result, payload_format, limit, "result")
     except InvalidInput as error:
-        return ending(status="FAILED", execution_status="FAILED", error=str(error), reason="invalid")
-    return ending(status="COMPLETED", execution_status="COMPLETED", result=data, result_format=payload_format)
+        return ending("FAILED", "FAILED", error=str(error), reason="invalid")
+    return ending("COMPLETED", "COMPLETED", result=data, result_format=payload_format)
 
 
 def released(attempt: Attempt) -> Ending:
     """The ending of an attempt that a stopping worker gives back: ready at once, no attempt burnt."""
+    duration_ms = (time.monotonic() - attempt.started) * 1000 if attempt.begun else 0.0
     return Ending(
-        lease=attempt.lease,
-        recorded=attempt.recorded,
-        duration_ms=(time.monotonic() - attempt.started) * 1000,
-        status="PENDING",
-        execution_status="RELEASED",
+        attempt.lease,
+        attempt.recorded,
+        duration_ms,
+        "PENDING",
+        "RELEASED",
         error="the worker was stopped",
         attempts_back=1,
     )
@@ -200,7 +218,7 @@ def _failed(
 ) -> Ending:
     if lease.attempt > lease.max_retries:
         reason = "unknown_job_type" if job_type is None else "exhausted"
-        return ending(status="FAILED", execution_status="FAILED", error=error, reason=reason)
+        return ending("FAILED", "FAILED", error=error, reason=reason)
     if delay is not None:
         delay_ms = round(delay * 1000)
     elif job_type is None:
@@ -212,8 +230,8 @@ def _failed(
         )
     keep = job_type is not None and job_type.retry_priority == "keep"
     return ending(
-        status="SCHEDULED" if delay_ms > 0 else "PENDING",
-        execution_status="FAILED",
+        "SCHEDULED" if delay_ms > 0 else "PENDING",
+        "FAILED",
         error=error,
         delay_ms=delay_ms,
         # A retry comes back no higher than the medium band, so that what fails does not hold up what is urgent.

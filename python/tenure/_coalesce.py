@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -18,17 +19,23 @@ class Coalescer(Generic[T]):
     The flush function must not raise: it owns what becomes of its items.
     """
 
-    def __init__(self, flush: Callable[[list[T]], Awaitable[None]], *, most: int, in_flight: int) -> None:
+    def __init__(
+        self, flush: Callable[[list[T]], Awaitable[None]], *, most: int, in_flight: int, pace: float = 0.0
+    ) -> None:
         """Prepare an empty coalescer.
 
         Args:
             flush: takes one batch.
             most: the most items of a batch.
             in_flight: the most batches under way at a time.
+            pace: seconds between the beginnings of two batches, unless the later one is full: batches of few items
+                cost nearly as much as large ones. The first after a pause of that length waits for nothing.
         """
         self._flush = flush
         self._most = most
         self._in_flight = in_flight
+        self._pace = pace
+        self._began = -math.inf
         self._items: list[T] = []
         self._running = 0
         self._flushers: set[asyncio.Task[None]] = set()
@@ -70,8 +77,19 @@ class Coalescer(Generic[T]):
     async def _run(self) -> None:
         try:
             while self._items:
+                if self._pace:
+                    await self._keep_pace()
+                    if not self._items:  # taken by another flusher meanwhile
+                        break
                 batch, self._items = self._items[: self._most], self._items[self._most :]
                 await self._flush(batch)
         finally:
             # Here, not when the task is seen to be done: an item that comes in between would find nobody to flush it.
             self._running -= 1
+
+    async def _keep_pace(self) -> None:
+        loop = asyncio.get_running_loop()
+        wait = self._began + self._pace - loop.time()
+        if wait > 0 and len(self._items) < self._most:
+            await asyncio.sleep(wait)
+        self._began = loop.time()

@@ -113,6 +113,9 @@ class Lease:
     """The right to run a job; frozen. `fence` is this lease's own, `attempt` counts from 1."""
 
     @property
+    def key(self) -> tuple[str, int]:
+        """`(job_id, fence)`: what names a lease."""
+    @property
     def job_id(self) -> str: ...
     @property
     def queue(self) -> str: ...

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure._coalesce import Coalescer
@@ -27,18 +27,27 @@ _MOST: Final = 500
 _IN_FLIGHT: Final = 2
 _LONGEST_PAUSE: Final = 5.0
 
+# Seconds between two writes of endings while more keep coming: an ending that waits a moment holds up nobody's start,
+# and shares its commit with those that come meanwhile.
+_PACE: Final = 0.004
+
 Key = tuple[str, int]  # job id and fence
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Ending:
-    """How one attempt ended, as the columns of `complete.sql`, `record.sql` and `settle.sql`."""
+    """How one attempt ended, as the columns of `complete.sql`, `record.sql` and `settle.sql`.
+
+    `outcome` is the job's state as PostgreSQL has it after this ending was written; None while it is not, or was
+    refused.
+    """
 
     lease: Lease
     recorded: bool  # the start is in PostgreSQL
     duration_ms: float
     status: str  # the job's new state
     execution_status: str
+    _: KW_ONLY
     result: bytes | None = None
     result_format: str | None = None
     error: str | None = None
@@ -46,11 +55,7 @@ class Ending:
     attempts_back: int = 0
     priority: int | None = None
     reason: str | None = None
-
-    @property
-    def key(self) -> Key:
-        """The lease it ends."""
-        return (self.lease.job_id, self.lease.fence)
+    outcome: str | None = None
 
 
 class Settler:
@@ -79,7 +84,7 @@ class Settler:
         self._worker_id = worker_id
         self._on_lost = on_lost
         self._on_settled = on_settled
-        self._endings: Coalescer[Ending] = Coalescer(self._flush, most=_MOST, in_flight=_IN_FLIGHT)
+        self._endings: Coalescer[Ending] = Coalescer(self._flush, most=_MOST, in_flight=_IN_FLIGHT, pace=_PACE)
         self._unsettled = 0
 
     def add(self, ending: Ending) -> None:
@@ -132,57 +137,74 @@ class Settler:
                 return
 
     async def _commit(self, batch: list[Ending], *, uncertain: bool) -> None:
-        settled = await self._apply(batch)
+        await self._apply(batch)
         ready: list[str] = []
-        if left := [ending for ending in batch if ending.key not in settled]:
+        if left := [ending for ending in batch if ending.outcome is None]:
             # Jobs that others depend on, and leases that were lost: few. The transaction lets the release see, with a
             # newer snapshot, dependents that were enqueued while the jobs were being settled.
-            parents, ready, cancelled = await self._database.atomically(lambda own: self._apply_parents(left, own))
-            settled.update(parents)
-            settled.update({(job_id, fence): "CANCELLED" for _, job_id, fence in cancelled})
+            ready, cancelled = await self._database.atomically(lambda own: self._apply_parents(left, own))
             await self._publish_cancelled(cancelled)
-        if uncertain and len(settled) < len(batch):
-            settled.update(await self._outcomes([ending for ending in batch if ending.key not in settled]))
-        await self._acknowledge(batch, settled, ready)
+            if cancelled:
+                # A job may have been cancelled with its parent in the very batch that settles it.
+                with_parent = {(job_id, fence) for _, job_id, fence in cancelled}
+                for ending in left:
+                    if ending.lease.key in with_parent:
+                        ending.outcome = "CANCELLED"
+            if uncertain:
+                await self._look_up([ending for ending in left if ending.outcome is None])
+        await self._acknowledge(batch, ready)
 
     async def _apply_parents(
         self, batch: list[Ending], connection: Connection
-    ) -> tuple[dict[Key, str], list[str], list[tuple[str, str, int]]]:
+    ) -> tuple[list[str], list[tuple[str, str, int]]]:
         """Write endings of jobs that others depend on, and what they mean for those."""
-        parents = await self._apply(batch, connection)
-        ended = [(key[0], status) for key, status in parents.items() if status not in ("PENDING", "SCHEDULED")]
-        return parents, *(await release_dependents(self._database, ended, connection))
-
-    async def _apply(self, batch: list[Ending], connection: Connection | None = None) -> dict[Key, str]:
-        """Write the endings; the new state of each job that was settled. Without a connection, parents are passed
-        over.
-        """
-        settled: dict[Key, str] = {}
-        with_parents = connection is not None
-        completed = [ending for ending in batch if ending.status == "COMPLETED"]
-        for name, group, last in (
-            ("complete", [ending for ending in completed if ending.recorded], ()),
-            ("record", [ending for ending in completed if not ending.recorded], (self._worker_id,)),
-            ("settle", [ending for ending in batch if ending.status != "COMPLETED"], ()),
-        ):
-            if group:
-                columns = _settle_columns(group) if name == "settle" else _complete_columns(group)
-                ids = (new_ids(len(group)),) if name != "complete" else ()
-                rows = await self._database.fetch(name, *columns, *ids, *last, with_parents, connection=connection)
-                settled.update({(str(row["job_id"]), row["fence"]): row["status"] for row in rows})
-        return settled
-
-    async def _outcomes(self, batch: list[Ending]) -> dict[Key, str]:
-        """Which of these endings an earlier try, whose answer was lost, has written."""
-        rows = await self._database.fetch(
-            "outcomes", [ending.lease.job_id for ending in batch], [ending.lease.fence for ending in batch]
-        )
-        found = {(str(row["job_id"]), row["fence"]): row for row in rows}
-        return {
-            ending.key: found[ending.key]["job_status"]
+        for ending in batch:
+            # This may be the second try, after a deadlock.
+            ending.outcome = None
+        await self._apply(batch, connection)
+        ended = [
+            (ending.lease.job_id, ending.outcome)
             for ending in batch
-            if ending.key in found and found[ending.key]["status"] == ending.execution_status
-        }
+            if ending.outcome is not None and ending.outcome not in ("PENDING", "SCHEDULED")
+        ]
+        return await release_dependents(self._database, ended, connection)
+
+    async def _apply(self, batch: list[Ending], connection: Connection | None = None) -> None:
+        """Write the endings, and note the outcome of each. Without a connection, parents are passed over."""
+        with_parents = connection is not None
+        complete: list[Ending] = []
+        record: list[Ending] = []
+        settle: list[Ending] = []
+        for ending in batch:
+            (settle if ending.status != "COMPLETED" else complete if ending.recorded else record).append(ending)
+        if complete:
+            columns = _complete_columns(complete)
+            [row] = await self._database.fetch("complete", *columns, with_parents, connection=connection)
+            _completed(complete, row["places"])
+        if record:
+            ids = new_ids(len(record))
+            columns = _complete_columns(record)
+            [row] = await self._database.fetch(
+                "record", *columns, ids, self._worker_id, with_parents, connection=connection
+            )
+            _completed(record, row["places"])
+        if settle:
+            columns = _settle_columns(settle)
+            ids = new_ids(len(settle))
+            for row in await self._database.fetch("settle", *columns, ids, with_parents, connection=connection):
+                settle[row["place"] - 1].outcome = row["status"]
+
+    async def _look_up(self, batch: list[Ending]) -> None:
+        """Find which of these endings an earlier try, whose answer was lost, has written."""
+        if not batch:
+            return
+        keys = [ending.lease.key for ending in batch]
+        rows = await self._database.fetch("outcomes", *map(list, zip(*keys, strict=True)))
+        found = {(str(row["job_id"]), row["fence"]): row for row in rows}
+        for ending in batch:
+            row = found.get(ending.lease.key)
+            if row is not None and row["status"] == ending.execution_status:
+                ending.outcome = row["job_status"]
 
     async def _publish_cancelled(self, cancelled: list[tuple[str, str, int]]) -> None:
         """Tell those who wait for jobs that were cancelled with their parents."""
@@ -192,21 +214,22 @@ class Settler:
         for queue, keys in by_queue.items():
             await self._in_redis(self._engine.acknowledge(queue, keys))
 
-    async def _acknowledge(self, batch: list[Ending], settled: dict[Key, str], ready: list[str]) -> None:
+    async def _acknowledge(self, batch: list[Ending], ready: list[str]) -> None:
         over: dict[str, list[Key]] = defaultdict(list)
         dead: dict[str, list[Key]] = defaultdict(list)
         again = ready
         for ending in batch:
-            status = settled.get(ending.key)
-            if status is None:
-                self._engine.core.drop([ending.key])
-                self._on_lost(ending.lease)
-            elif status == "FAILED":
-                dead[ending.lease.queue].append(ending.key)
-            elif status in ("PENDING", "SCHEDULED"):
-                again.append(ending.lease.job_id)
-            else:
-                over[ending.lease.queue].append(ending.key)
+            lease = ending.lease
+            match ending.outcome:
+                case "COMPLETED" | "CANCELLED":
+                    over[lease.queue].append(lease.key)
+                case "FAILED":
+                    dead[lease.queue].append(lease.key)
+                case None:
+                    self._engine.core.drop([lease.key])
+                    self._on_lost(lease)
+                case _:
+                    again.append(lease.job_id)
         for queue, keys in over.items():
             await self._in_redis(self._engine.acknowledge(queue, keys))
         for queue, keys in dead.items():
@@ -220,6 +243,11 @@ class Settler:
         except (NoGeneration, StoreUnavailable) as error:
             # PostgreSQL knows; the rescuer or the rebuild brings Redis after it.
             logger.warning("acknowledgement failed, the rescuer will repeat it: %s", error)
+
+
+def _completed(batch: list[Ending], places: list[int] | None) -> None:
+    for place in places or ():
+        batch[place - 1].outcome = "COMPLETED"
 
 
 def _complete_columns(group: list[Ending]) -> tuple[list[Any], ...]:

@@ -13,8 +13,10 @@ from tenure._engine import new_ids
 from tenure.errors import StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tenure._attempt import Attempt
     from tenure._database import Database
-    from tenure._engine import Lease
 
 logger = logging.getLogger("tenure.start")
 
@@ -25,51 +27,52 @@ _IN_FLIGHT: Final = 2
 class Starter:
     """Records starts in batches. A lease that PostgreSQL could not confirm within its trust is not run."""
 
-    def __init__(self, database: Database, worker_id: str, trust: float) -> None:
+    def __init__(
+        self, database: Database, worker_id: str, trust: float, on_asked: Callable[[list[Attempt]], None]
+    ) -> None:
         """Prepare.
 
         Args:
             database: must be open when the first lease comes.
             worker_id: recorded with every start.
             trust: seconds for which a confirmation may be awaited.
+            on_asked: given each batch when its answer is there: `recorded` says which starts are in PostgreSQL.
         """
         self._database = database
         self._worker_id = worker_id
         self._trust = trust
-        self._leases: Coalescer[tuple[Lease, asyncio.Future[bool]]] = Coalescer(
-            self._flush, most=_MOST, in_flight=_IN_FLIGHT
-        )
+        self._on_asked = on_asked
+        self._attempts: Coalescer[Attempt] = Coalescer(self._flush, most=_MOST, in_flight=_IN_FLIGHT)
 
-    def record(self, lease: Lease) -> asyncio.Future[bool]:
-        """Whether the start is recorded; False: it must not run."""
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._leases.add((lease, done))
-        return done
+    def record(self, attempts: list[Attempt]) -> None:
+        """Record the starts of these attempts."""
+        self._attempts.extend(attempts)
 
-    async def _flush(self, batch: list[tuple[Lease, asyncio.Future[bool]]]) -> None:
-        confirmed: set[tuple[str, int]] = set()
+    async def _flush(self, batch: list[Attempt]) -> None:
         try:
-            confirmed = await self._confirmed([lease for lease, _ in batch])
+            await self._confirm(batch)
         except Exception:
             logger.exception("starts were not recorded, the rescuer will take the leases back: %d", len(batch))
-        for lease, done in batch:
-            if not done.done():
-                done.set_result((lease.job_id, lease.fence) in confirmed)
+        for attempt in batch:
+            if attempt.recording is not None and not attempt.recording.done():
+                attempt.recording.set_result(attempt.recorded)
+        self._on_asked(batch)
 
-    async def _confirmed(self, leases: list[Lease]) -> set[tuple[str, int]]:
+    async def _confirm(self, batch: list[Attempt]) -> None:
+        leases = [attempt.lease for attempt in batch]
         job_ids = [lease.job_id for lease in leases]
         fences = [lease.fence for lease in leases]
-        confirmed: set[tuple[str, int]] = set()
         give_up = time.monotonic() + self._trust
         pause = 0.02
         uncertain = False
         while True:
             try:
-                rows = await self._database.fetch("start", job_ids, fences, new_ids(len(leases)), self._worker_id)
-                confirmed.update((str(row["job_id"]), row["fence"]) for row in rows)
-                if uncertain and len(confirmed) < len(leases):
-                    rows = await self._database.fetch("start_outcomes", job_ids, fences, self._worker_id)
-                    confirmed.update((str(row["job_id"]), row["fence"]) for row in rows)
+                places = await self._ask("start", job_ids, fences, new_ids(len(leases)))
+                for place in places:
+                    batch[place - 1].recorded = True
+                if uncertain and len(places) < len(batch):
+                    for place in await self._ask("start_outcomes", job_ids, fences):
+                        batch[place - 1].recorded = True
             except StoreUnavailable as error:
                 uncertain = True
                 if time.monotonic() + pause > give_up:
@@ -78,4 +81,9 @@ class Starter:
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - not a secret
                 pause = min(pause * 2, 1.0)
             else:
-                return confirmed
+                return
+
+    async def _ask(self, name: str, *columns: Sequence[object]) -> list[int]:
+        """The places, from 1, of the leases for which the statement found what it was asked for."""
+        [row] = await self._database.fetch(name, *columns, self._worker_id)
+        return row["places"] or []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
 import os
 import socket
@@ -19,9 +21,9 @@ from tenure._progress import ContextReporter
 from tenure._publish import Publisher
 from tenure._rebuild import Rebuilder
 from tenure._settle import Settler
+from tenure._slots import Slots
 from tenure._start import Starter
 from tenure.errors import StoreUnavailable
-from tenure.verdict import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,9 +37,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tenure.worker")
 
 _TICK: Final = 0.25  # seconds between two proofs that the event loop is alive
-_BEHIND: Final = (
-    0.05  # seconds a job may run before its start gets a write of its own, where starts are recorded behind
-)
+# Seconds a job may run before its start gets a write of its own, where starts are recorded behind.
+_BEHIND: Final = 0.05
 
 
 class Worker:
@@ -70,7 +71,7 @@ class Worker:
         )
         self._rebuilder = Rebuilder(database, self._engine)
         self._publisher = Publisher(self._engine, database, self._rebuilder.request, self._rebuilder.recheck)
-        self._starter = Starter(database, self.worker_id, settings.lease_seconds * 0.8)
+        self._starter = Starter(database, self.worker_id, settings.lease_seconds * 0.8, self._on_asked)
         self._reporter = ContextReporter(database, self._attempt_of, self._starter)
         self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
         self._maintenance = Maintenance(
@@ -80,10 +81,12 @@ class Worker:
         self._settler = Settler(
             database, self._engine, self._publisher, self.worker_id, self._on_lost, self._feed.slot_freed
         )
+        self._slots: Slots[Attempt] = Slots(self._run)
         self._attempts: dict[tuple[str, int], Attempt] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._all_ended = asyncio.Event()
         self._orphans = 0
         self._ticker: asyncio.TimerHandle | None = None
+        self._look_behind: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -115,13 +118,11 @@ class Worker:
         logger.info("worker stops, attempts running: %d", len(self._attempts))
         await self._feed.stop()
         await self._tell_status("DRAINING")
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace)
+        await self._ended(grace)
         for attempt in list(self._attempts.values()):
             attempt.cancel("release")
-        if self._tasks:
-            # Handlers that swallow their cancellation are left behind; their fence refuses what they still try.
-            await asyncio.wait(self._tasks, timeout=max(1.0, grace / 10))
+        # Handlers that swallow their cancellation are left behind; their fence refuses what they still try.
+        await self._ended(max(1.0, grace / 10))
         try:
             await asyncio.wait_for(self._settler.drained(), max(5.0, grace))
             await asyncio.wait_for(self._publisher.drained(), 5.0)
@@ -130,8 +131,9 @@ class Worker:
             await self._settler.abandon()
         await self._maintenance.stop()
         await self._rebuilder.stop()
-        if self._ticker is not None:
-            self._ticker.cancel()
+        for timer in (self._ticker, self._look_behind):
+            if timer is not None:
+                timer.cancel()
         await asyncio.to_thread(self._engine.core.stop_heartbeat)
         await self._tell_status("STOPPED")
         self._engine.close()
@@ -151,78 +153,107 @@ class Worker:
         return len(self._attempts)
 
     def _take(self, leases: list[Lease]) -> None:
-        """Run what was leased; every attempt is a task of its own."""
-        loop = asyncio.get_running_loop()
+        """Run what was leased: at once where the start is recorded behind, else when PostgreSQL has confirmed it."""
+        before: list[Attempt] = []
+        behind: list[Attempt] = []
         for lease in leases:
-            key = (lease.job_id, lease.fence)
-            if key in self._attempts:
+            if lease.key in self._attempts:
                 # Redis lost the lease, and a rebuild pushed the job again before PostgreSQL knew of its start: this
                 # worker runs it already, and what it was given now is the same lease once more.
                 continue
-            attempt = Attempt(lease, recorded=False)
-            self._attempts[key] = attempt
-            task = loop.create_task(self._run(attempt))
-            attempt.runs_in(task)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            attempt = self._attempts[lease.key] = Attempt(lease)
+            (behind if lease.mode == "behind" else before).append(attempt)
+        if before:
+            self._starter.record(before)
+        if behind:
+            self._slots.begin(behind)
+            if self._look_behind is None:
+                self._look_behind = asyncio.get_running_loop().call_later(_BEHIND, self._record_behind)
 
-    async def _run(self, attempt: Attempt) -> None:
-        lease = attempt.lease
-        key = (lease.job_id, lease.fence)
-        try:
-            await self._run_to_end(attempt)
-        except asyncio.CancelledError:
-            # A cancellation that came before the handler ran is given back too: PostgreSQL knows that it was asked for.
-            if attempt.stop in ("release", "cancel") and await self._confirmed(attempt):
-                attempt.recorded = True
-                self._settler.add(released(attempt))
+    def _on_asked(self, batch: list[Attempt]) -> None:
+        """Begin the attempts that PostgreSQL has confirmed; the others are not this worker's."""
+        ready = []
+        for attempt in batch:
+            if attempt.begun:
+                continue
+            if attempt.recorded:
+                ready.append(attempt)
             else:
-                self._engine.core.drop([key])
+                self._engine.core.drop([attempt.lease.key])
+                self._forget(attempt)
+        self._slots.begin(ready)
+
+    def _record_behind(self) -> None:
+        """Record the starts of attempts that take longer, so that others see them running and count a crash."""
+        long_ago = time.monotonic() - _BEHIND
+        younger = False
+        for attempt in self._attempts.values():
+            if attempt.recorded or attempt.recording is not None or attempt.lease.mode != "behind":
+                continue
+            if attempt.begun and attempt.started <= long_ago:
+                attempt.record(self._starter).add_done_callback(functools.partial(self._lose_unless_recorded, attempt))
+            else:
+                younger = True
+        self._look_behind = asyncio.get_running_loop().call_later(_BEHIND, self._record_behind) if younger else None
+
+    def _lose_unless_recorded(self, attempt: Attempt, recording: asyncio.Future[bool]) -> None:
+        if not recording.result():
+            attempt.cancel("lost")
+
+    async def _run(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        try:
+            if attempt.stop is None:
+                attempt.begin(task)
+                await self._run_to_end(attempt)
+            else:
+                attempt.begun = True
+                await self._give_back(attempt)
+        except asyncio.CancelledError:
+            await self._give_back(attempt)
         except Exception:
-            logger.exception("attempt broke, the rescuer will take the lease back: %s:%d", *key)
-            self._engine.core.drop([key])
+            logger.exception("attempt broke, the rescuer will take the lease back: %s:%d", *attempt.lease.key)
+            self._engine.core.drop([attempt.lease.key])
         finally:
-            del self._attempts[key]
-            self._feed.slot_freed()
+            attempt.end()
+            self._forget(attempt)
 
     async def _run_to_end(self, attempt: Attempt) -> None:
         lease = attempt.lease
-        recorder: asyncio.TimerHandle | None = None
-        if lease.mode == "behind":
-            recorder = asyncio.get_running_loop().call_later(_BEHIND, self._record_behind, attempt)
-        elif not await attempt.ensure_recorded(self._starter):
-            self._engine.core.drop([(lease.job_id, lease.fence)])
-            return
         job_type = self._job_types.get(lease.job_type)
-        attempt.started = time.monotonic()
-        try:
-            run = self._handle(job_type, attempt)
-            verdict = await verdict_of(run, lease.timeout_ms, attempt)
-        finally:
-            if recorder is not None:
-                recorder.cancel()
+        run = call_handler(job_type, attempt, self._reporter, self._threads, self._orphaned)
+        verdict = await verdict_of(run, lease.timeout_ms, attempt)
         ending = ending_of(verdict, attempt, job_type, self._settings.max_result_bytes)
-        if ending.status != "COMPLETED" or attempt.recording is not None:
+        if not attempt.recorded and (ending.status != "COMPLETED" or attempt.recording is not None):
             if not await attempt.ensure_recorded(self._starter):
                 self._on_lost(lease)
-                self._engine.core.drop([(lease.job_id, lease.fence)])
+                self._engine.core.drop([lease.key])
                 return
             ending.recorded = True
         self._settler.add(ending)
 
-    async def _handle(self, job_type: JobType[..., object] | None, attempt: Attempt) -> object:
-        if job_type is None:
-            return Retry(f"no handler is registered here for the job type: {attempt.lease.job_type}")
-        return await call_handler(job_type, attempt, self._reporter, self._threads, self._orphaned)
+    async def _give_back(self, attempt: Attempt) -> None:
+        """End an attempt that was cut off: one that was not lost is given back, with a recorded start."""
+        # A cancellation that came before the handler ran is given back too: PostgreSQL knows that it was asked for.
+        if attempt.stop in ("release", "cancel") and await self._confirmed(attempt):
+            self._settler.add(released(attempt))
+        else:
+            self._engine.core.drop([attempt.lease.key])
 
-    def _record_behind(self, attempt: Attempt) -> None:
-        task = asyncio.get_running_loop().create_task(self._record_or_lose(attempt))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _forget(self, attempt: Attempt) -> None:
+        """Free the slot of an attempt that is over."""
+        self._attempts.pop(attempt.lease.key, None)
+        if not self._attempts:
+            self._all_ended.set()
+        self._feed.slot_freed()
 
-    async def _record_or_lose(self, attempt: Attempt) -> None:
-        if not await attempt.ensure_recorded(self._starter):
-            attempt.cancel("lost")
+    async def _ended(self, within: float) -> None:
+        """Wait until no attempt is under way, at most that many seconds."""
+        while self._attempts and within > 0:
+            self._all_ended.clear()
+            began = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ended.wait(), within)
+            within -= time.monotonic() - began
 
     async def _confirmed(self, attempt: Attempt) -> bool:
         """Whether an attempt that was cut off has a recorded start, so that giving it back can be recorded too."""

@@ -23,7 +23,9 @@ async def keeping() -> None: ...
 
 def attempt(number: int = 1, priority: int = 5) -> Attempt:
     lease = SimpleNamespace(job_id="j", fence=number, attempt=number, max_retries=2, priority=priority, queue="q")
-    return Attempt(lease, recorded=True)  # type: ignore[arg-type]  # as much of a lease as is looked at
+    made = Attempt(lease)  # type: ignore[arg-type]  # as much of a lease as is looked at
+    made.recorded = True
+    return made
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,25 @@ async def test_nothing_makes_no_batch():
     items: Coalescer[int] = Coalescer(flush, most=1, in_flight=1)
     items.extend([])
     await items.drained()
+
+
+async def test_a_pace_holds_back_small_batches_and_no_full_ones():
+    loop = asyncio.get_running_loop()
+    began: list[tuple[float, int]] = []
+
+    async def flush(batch: list[int]) -> None:
+        began.append((loop.time(), len(batch)))
+
+    items: Coalescer[int] = Coalescer(flush, most=10, in_flight=2, pace=0.05)
+    items.add(0)
+    while not began:
+        await asyncio.sleep(0)
+    items.add(1)
+    items.add(2)
+    await items.drained()
+    items.extend(list(range(20)))
+    await items.drained()
+    sizes = [size for _, size in began]
+    assert sizes == [1, 2, 10, 10]
+    # by the loop's own clock, which timers may not precede
+    assert began[1][0] - began[0][0] >= 0.05

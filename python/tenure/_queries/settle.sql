@@ -5,7 +5,9 @@ WITH verdict AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[], $8::smallint[],
         $9::float8[], $10::text[], $11::uuid[]
-    ) AS v(job_id, fence, status, execution_status, error, delay_ms, attempts_back, priority, duration_ms, reason, dlq_id)
+    ) WITH ORDINALITY AS v(
+        job_id, fence, status, execution_status, error, delay_ms, attempts_back, priority, duration_ms, reason, dlq_id, place
+    )
 ), settled AS (
     UPDATE {schema}.jobs AS j
     SET status = CASE
@@ -23,8 +25,8 @@ WITH verdict AS (
         updated_at = now()
     FROM verdict AS v
     WHERE j.job_id = v.job_id AND j.fence = v.fence AND (j.status = 'PROCESSING') IS TRUE AND ($12 OR NOT j.has_dependents)
-    RETURNING j.job_id, j.fence, j.status, j.has_dependents, j.job_type, j.queue, j.payload, j.payload_format, j.priority,
-        j.attempts, j.tags, j.metadata, v.execution_status, v.error, v.duration_ms, v.reason, v.dlq_id
+    RETURNING j.job_id, j.fence, j.status, j.job_type, j.queue, j.payload, j.payload_format, j.priority,
+        j.attempts, j.tags, j.metadata, v.execution_status, v.error, v.duration_ms, v.reason, v.dlq_id, v.place
 ), audited AS (
     UPDATE {schema}.job_executions AS e
     SET status = s.execution_status, completed_at = now(), duration_ms = s.duration_ms, error = s.error
@@ -40,4 +42,4 @@ WITH verdict AS (
     WHERE status = 'FAILED'
     ON CONFLICT (original_job_id) DO NOTHING
 )
-SELECT job_id, fence, status, has_dependents FROM settled
+SELECT place::int AS place, status FROM settled

@@ -81,7 +81,7 @@ impl Answer {
             Self::Leases(leases) => leases.into_bound_py_any(py),
             Self::Promoted(promoted) => promoted.into_bound_py_any(py),
             Self::Pushed(pushed) => types::Pushed::from(pushed).into_bound_py_any(py),
-            Self::Batch(batch) => types::LeaseBatch::new(py, batch)?.into_bound_py_any(py),
+            Self::Batch(batch) => types::LeaseBatch::new(py, &batch)?.into_bound_py_any(py),
             Self::Server(server) => types::ServerInfo::from(server).into_bound_py_any(py),
             Self::Depths(depths) => types::Depths::from(depths).into_bound_py_any(py),
             Self::Beats(beats) => {

@@ -1,6 +1,9 @@
 //! What crosses, as frozen classes. Their documentation is in `_core.pyi`.
 
-use pyo3::{prelude::*, types::PyBytes, types::PyList};
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyList, PyString, PyTuple},
+};
 
 /// A job as Redis holds it.
 #[pyclass(frozen, module = "tenure._core")]
@@ -97,70 +100,45 @@ impl Descriptor {
     }
 }
 
-/// The right to run a job.
-#[pyclass(frozen, module = "tenure._core")]
-pub(crate) struct Lease(tenure_core::Lease);
+/// The right to run a job. Its fields are Python objects already: a worker reads each several times, and a getter that made a new
+/// one each time would cost more than the class.
+#[pyclass(frozen, get_all, module = "tenure._core")]
+pub(crate) struct Lease {
+    key: Py<PyTuple>,
+    job_id: Py<PyString>,
+    queue: Py<PyString>,
+    fence: u64,
+    attempt: u32,
+    job_type: Py<PyString>,
+    priority: u8,
+    max_retries: u32,
+    timeout_ms: u64,
+    run_at_ms: i64,
+    payload: Py<PyBytes>,
+    payload_format: Py<PyString>,
+    mode: Py<PyString>,
+}
 
-#[pymethods]
 impl Lease {
-    #[getter]
-    fn job_id(&self) -> &str {
-        &self.0.job.job_id
-    }
-
-    #[getter]
-    fn queue(&self) -> &str {
-        &self.0.queue
-    }
-
-    #[getter]
-    fn fence(&self) -> u64 {
-        self.0.fence
-    }
-
-    #[getter]
-    fn attempt(&self) -> u32 {
-        self.0.attempt
-    }
-
-    #[getter]
-    fn job_type(&self) -> &str {
-        &self.0.job.job_type
-    }
-
-    #[getter]
-    fn priority(&self) -> u8 {
-        self.0.job.priority
-    }
-
-    #[getter]
-    fn max_retries(&self) -> u32 {
-        self.0.job.max_retries
-    }
-
-    #[getter]
-    fn timeout_ms(&self) -> u64 {
-        self.0.job.timeout_ms
-    }
-
-    #[getter]
-    fn run_at_ms(&self) -> i64 {
-        self.0.job.run_at_ms
-    }
-
-    #[getter]
-    fn payload<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.job.payload)
-    }
-
-    #[getter]
-    fn payload_format(&self) -> &str {
-        &self.0.job.payload_format
-    }
-
-    #[getter]
-    fn mode(&self) -> &str {
-        &self.0.job.mode
+    fn new(py: Python<'_>, queue: &Bound<'_, PyString>, lease: &tenure_core::Lease) -> PyResult<Self> {
+        let job = &lease.job;
+        let job_id = PyString::new(py, &job.job_id);
+        Ok(Self {
+            key: (&job_id, lease.fence).into_pyobject(py)?.unbind(),
+            job_id: job_id.unbind(),
+            queue: queue.clone().unbind(),
+            fence: lease.fence,
+            attempt: lease.attempt,
+            // few different ones: interned, they are shared by all leases and found in dicts by identity
+            job_type: PyString::intern(py, &job.job_type).unbind(),
+            priority: job.priority,
+            max_retries: job.max_retries,
+            timeout_ms: job.timeout_ms,
+            run_at_ms: job.run_at_ms,
+            payload: PyBytes::new(py, &job.payload).unbind(),
+            payload_format: PyString::intern(py, &job.payload_format).unbind(),
+            mode: PyString::intern(py, &job.mode).unbind(),
+        })
     }
 }
 
@@ -174,8 +152,13 @@ pub(crate) struct LeaseBatch {
 }
 
 impl LeaseBatch {
-    pub(crate) fn new(py: Python<'_>, batch: tenure_core::LeaseBatch) -> PyResult<Self> {
-        let leases = batch.leases.into_iter().map(|lease| Py::new(py, Lease(lease))).collect::<PyResult<Vec<_>>>()?;
+    pub(crate) fn new(py: Python<'_>, batch: &tenure_core::LeaseBatch) -> PyResult<Self> {
+        let queue = PyString::intern(py, batch.leases.first().map_or("", |lease| lease.queue.as_str()));
+        let leases = batch
+            .leases
+            .iter()
+            .map(|lease| Py::new(py, Lease::new(py, &queue, lease)?))
+            .collect::<PyResult<Vec<_>>>()?;
         Ok(Self {
             leases: PyList::new(py, leases)?.unbind(),
             now_ms: batch.now_ms,
