@@ -37,10 +37,11 @@ def wait_until(condition: object, what: str, seconds: float = 20.0) -> None:
 class Valkey:
     """One Valkey (or Redis, by TENURE_TEST_REDIS_SERVER) on a Unix socket."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, program: str = VALKEY) -> None:
         """Prepare; nothing runs yet."""
         self.directory = directory
         self.options = options
+        self.program = program
         self.socket = directory / "s"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -54,7 +55,7 @@ class Valkey:
         self.directory.mkdir(parents=True, exist_ok=True)
         flags = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.directory), "--save", ""]
         flags += ["--appendonly", "yes" if appendonly else "no", "--logfile", "log", *self.options]
-        self.process = subprocess.Popen([VALKEY, *flags], stdout=subprocess.DEVNULL, start_new_session=True)
+        self.process = subprocess.Popen([self.program, *flags], stdout=subprocess.DEVNULL, start_new_session=True)
         wait_until(self.answers, "valkey answers")
 
     def answers(self) -> bool:

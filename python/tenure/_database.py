@@ -6,7 +6,8 @@ import asyncio
 import functools
 import random
 import re
-from contextlib import contextmanager
+import time
+from contextlib import asynccontextmanager, contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -22,7 +23,7 @@ from tenure.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 T = TypeVar("T")
 Row = asyncpg.Record
@@ -57,6 +58,8 @@ _TAKEN: Final = (
     asyncpg.DuplicateFunctionError,
 )
 _CONFLICT_TRIES: Final = 5
+# Seconds for statements that look at everything there is; all others look at a batch.
+_TIMEOUTS: Final = {"stats": 60.0}
 _SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
@@ -155,7 +158,7 @@ class Database:
         *,
         schema: str = "gap006",
         max_connections: int = 10,
-        command_timeout: float = 30.0,
+        command_timeout: float = 12.0,
         statement_cache: int = 200,
     ) -> None:
         """Prepare a pool; nothing is opened yet.
@@ -164,7 +167,8 @@ class Database:
             url: `postgresql://…`.
             schema: where tenure's tables are.
             max_connections: the most connections this process opens.
-            command_timeout: seconds after which a statement is given up.
+            command_timeout: seconds after which a statement is given up: longer than a lock is waited for (10), so
+                that what times out is a link or a server that fell silent.
             statement_cache: prepared statements kept per connection; 0 behind PgBouncer older than 1.21.
         """
         self.schema = check_schema(schema)
@@ -173,6 +177,8 @@ class Database:
         self._command_timeout = command_timeout
         self._statement_cache = statement_cache
         self._pool: asyncpg.Pool | None = None
+        self._in_use: set[asyncpg.Connection] = set()
+        self._heard = 0.0  # when a statement last ended, by the monotonic clock
 
     async def open(self) -> None:
         """Open the pool's first connection, so that a wrong URL is told at once."""
@@ -232,9 +238,8 @@ class Database:
 
         async def once() -> T:
             with _translated(self.schema):
-                async with self._open_pool().acquire(timeout=10.0) as connection, connection.transaction():
-                    # the pool's proxy has all of a connection's methods
-                    return await work(cast("asyncpg.Connection", connection))
+                async with self._borrowed() as connection, connection.transaction():
+                    return await work(connection)
 
         return await self._retried(once)
 
@@ -251,8 +256,37 @@ class Database:
         raise AssertionError
 
     async def _borrowed_fetch(self, name: str, args: Sequence[object]) -> list[asyncpg.Record]:
-        async with self._open_pool().acquire(timeout=10.0) as connection:
-            return await connection.fetch(self.sql(name), *args)
+        async with self._borrowed() as connection:
+            return await connection.fetch(self.sql(name), *args, timeout=_TIMEOUTS.get(name))
+
+    @asynccontextmanager
+    async def _borrowed(self) -> AsyncIterator[asyncpg.Connection]:
+        pool = self._open_pool()
+        async with pool.acquire(timeout=10.0) as proxy:
+            # the pool's proxy has all of a connection's methods
+            connection = cast("asyncpg.Connection", proxy)
+            began = time.monotonic()
+            self._in_use.add(connection)
+            try:
+                yield connection
+                self._heard = time.monotonic()
+            except TimeoutError:
+                await self._leave(pool, connection, silent=self._heard < began)
+                raise
+            finally:
+                self._in_use.discard(connection)
+
+    async def _leave(self, pool: asyncpg.Pool, connection: asyncpg.Connection, *, silent: bool) -> None:
+        """Leave a connection on which a statement timed out, without waiting for the statement's cancellation.
+
+        The idle ones may have fallen silent with it: they are replaced before they are used again, for each would
+        cost a wait of its own. Where none was heard meanwhile, those in use are left too.
+        """
+        connection.terminate()
+        await pool.expire_connections()
+        if silent:
+            for other in list(self._in_use):
+                other.terminate()
 
     def _open_pool(self) -> asyncpg.Pool:
         if self._pool is None:

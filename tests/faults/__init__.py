@@ -1,0 +1,1 @@
+"""What the whole does when its stores, its network or its processes fail."""
