@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.loop import new_loop, run
 from bench.machine import machine
 from bench.servers import Servers, servers
 from bench.space import Space, space
+from tenure.bench.loop import new_loop, run
 
 if TYPE_CHECKING:
     import asyncio

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from bench.servers import Servers
+
+_ENOUGH: Final = 5000  # jobs; the system counts CPU in steps of 10 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,27 @@ class Cost:
         """Microseconds for each of `count` jobs."""
         shares = {"worker_us": self.workers, "postgres_us": self.postgres, "redis_us": self.redis}
         return {name: None if share is None else round(share / count * 1e6, 1) for name, share in shares.items()}
+
+
+class CpuMeter:
+    """Microseconds of CPU for each job of a drain, by party."""
+
+    def __init__(self, servers: Servers) -> None:
+        """Prepare."""
+        self._servers = servers
+        self._workers: Sequence[int] = ()
+        self._earlier: Cost | None = None
+
+    def start(self, workers: Sequence[int]) -> None:
+        """Count from here."""
+        self._workers = workers
+        self._earlier = cost(self._servers, workers)
+
+    def stop(self, jobs: int) -> dict[str, float | None]:
+        """What was used since; nothing where too few jobs were left to tell."""
+        if self._earlier is None or jobs < _ENOUGH:
+            return {}
+        return (cost(self._servers, self._workers) - self._earlier).per(jobs)
 
 
 def cost(servers: Servers, workers: Iterable[int] = ()) -> Cost:

@@ -6,11 +6,11 @@ import asyncio
 import statistics
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bench.cost import cost, resident_mb
-from bench.fleet import fleet, ready
+from tenure.bench.fleet import fleet, ready
 
 if TYPE_CHECKING:
     from bench.space import Space
@@ -32,15 +32,11 @@ class Idle:
     workers_per_minute: float
     resident_mb: float
 
-    def row(self) -> dict[str, object]:
-        """The figures as they are kept."""
-        return asdict(self)
-
 
 async def idle(space: Space, processes: int, window: float) -> Idle:
     """Start worker processes that have nothing to do and look at the bill."""
     with fleet(space, processes, _CONCURRENCY) as workers:
-        await ready(space, workers, _CONCURRENCY)
+        await ready(space, workers)
         await asyncio.sleep(min(_SETTLED_AFTER, window))
         pids = [worker.pid for worker in workers]
         earlier = cost(space.servers, pids)

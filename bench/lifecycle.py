@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bench import sink
-from bench.fleet import fleet, ready
-from bench.handlers import RETRIED, arguments
+from bench.handlers import RETRIED
+from tenure.bench import sink
+from tenure.bench.fleet import fleet, ready
+from tenure.bench.payload import arguments
 
 if TYPE_CHECKING:
     from bench.space import Space
@@ -28,16 +29,12 @@ class Lived:
     seconds: float
     per_second: float
 
-    def row(self) -> dict[str, object]:
-        """The figures as they are kept."""
-        return asdict(self)
-
 
 async def lifecycle(space: Space, name: str, jobs: int, processes: int, slots_each: int) -> Lived:
     """Enqueue, run, retry and settle `jobs` on a fleet that is up."""
     retried = len(range(0, jobs, RETRIED))
-    with fleet(space, processes, slots_each) as workers:
-        await ready(space, workers, slots_each)
+    with fleet(space, processes, slots_each, "bench.handlers:app") as workers:
+        await ready(space, workers)
         began = time.time()
         async with space.producer() as app:
             shaky = app.job_types["shaky"]

@@ -1,4 +1,4 @@
-"""A benchmark's own namespace: a migrated schema and a key prefix, and what PostgreSQL says about the jobs in it."""
+"""A benchmark's own namespace: a migrated schema, a key prefix and a queue, on servers that are all its own."""
 
 from __future__ import annotations
 
@@ -6,67 +6,61 @@ import asyncio
 import os
 import secrets
 import tempfile
-import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
+from bench.cost import CpuMeter
 from tenure import Settings
 from tenure._migrate import up
+from tenure.bench.stage import Stage, new_queue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from bench.servers import Servers
-    from tenure import Tenure
-
-_END_WITHIN: Final = 300.0
+    from tenure.job_type import JobType
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
-    """One benchmark's namespace on the servers, and the directory its handlers leave their marks in."""
+class Space(Stage):
+    """A stage whose schema is its own, so that all of it can be looked at and dropped."""
 
     servers: Servers
-    name: str
-    sink: Path
 
     @property
-    def settings(self) -> Settings:
-        """For an app in this process."""
-        return Settings(
-            postgres_url=self.servers.postgres_url,
-            redis_url=self.servers.redis_url,
-            schema=self.name,
-            prefix=self.name,
-        )
+    def name(self) -> str:
+        """Of the schema and of the prefix."""
+        return self.settings.schema
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a worker process."""
+        """For a worker process: it finds this package too."""
+        environ = super(Space, self).environment
         root = str(Path(__file__).parent.parent)
-        return {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
-            "TENURE_POSTGRES_URL": self.servers.postgres_url,
-            "TENURE_REDIS_URL": self.servers.redis_url,
-            "TENURE_SCHEMA": self.name,
-            "TENURE_PREFIX": self.name,
-            "TENURE_BENCH_SINK": str(self.sink),
-        }
+        environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environ.get("PYTHONPATH"))))
+        return environ
 
-    def producer(self) -> Tenure:
-        """An app with the same job types as the worker processes have."""
+    def handlers(self) -> Sequence[JobType[..., Any]]:
+        """The job types of `bench.handlers` too."""
         from bench import handlers  # noqa: PLC0415 - it makes an app of its own from the environment
-        from tenure import Tenure  # noqa: PLC0415 - beside it
 
-        app = Tenure(self.settings)
-        for job_type in (handlers.before, handlers.behind, handlers.shaky):
-            app.job(name=job_type.name, queue=handlers.QUEUE, record=job_type.record)(job_type.handler)
-        return app
+        return list(handlers.app.job_types.values())
+
+    async def prepared(self) -> None:
+        """Let no vacuum or checkpoint that the preparation caused run into the measurement."""
+        async with self.connection() as connection:
+            for table in ("jobs", "job_executions"):
+                await connection.execute(f"VACUUM ANALYZE {self.name}.{table}")
+            await connection.execute("CHECKPOINT")
+
+    @property
+    def meter(self) -> CpuMeter:
+        """A look at the CPU of workers and stores."""
+        return CpuMeter(self.servers)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -77,19 +71,6 @@ class Space:
         finally:
             await connection.close()
 
-    async def statuses(self) -> dict[str, int]:
-        """How many jobs are in each state."""
-        async with self.connection() as connection:
-            rows = await connection.fetch(f"SELECT status, count(*) AS n FROM {self.name}.jobs GROUP BY status")
-        return {row["status"]: row["n"] for row in rows}
-
-    async def executions(self) -> dict[str, int]:
-        """How many attempts ended in each way."""
-        async with self.connection() as connection:
-            query = f"SELECT status, count(*) AS n FROM {self.name}.job_executions GROUP BY status"
-            rows = await connection.fetch(query)
-        return {row["status"]: row["n"] for row in rows}
-
     async def last_completed(self) -> float:
         """When the last job was recorded as completed, in seconds since 1970."""
         async with self.connection() as connection:
@@ -97,40 +78,15 @@ class Space:
             moment = await connection.fetchval(query)
         return cast("float", moment)
 
-    async def committed(self) -> float:
-        """Wait until no job is left that is not COMPLETED; when that was first seen, in seconds since 1970."""
-        query = f"SELECT EXISTS (SELECT FROM {self.name}.jobs WHERE status <> 'COMPLETED')"
-        give_up = time.monotonic() + _END_WITHIN
-        async with self.connection() as connection:
-            while await connection.fetchval(query):
-                if time.monotonic() > give_up:
-                    raise AssertionError(f"jobs that should all be completed: {await self.statuses()}")
-                await asyncio.sleep(0.002)
-        return time.time()
-
-    async def all_completed(self, total: int, within: float = _END_WITHIN) -> None:
-        """Wait until PostgreSQL has every job as COMPLETED; anything else after `within` seconds is an error."""
-        give_up = time.monotonic() + within
-        while (found := await self.statuses()) != {"COMPLETED": total}:
-            if time.monotonic() > give_up:
-                raise AssertionError(f"jobs that should all be completed, {total}: {found}")
-            await asyncio.sleep(0.05)
-
-    async def settle_tables(self) -> None:
-        """Let no vacuum or checkpoint that the preparation caused run into the measurement."""
-        async with self.connection() as connection:
-            for table in ("jobs", "job_executions"):
-                await connection.execute(f"VACUUM ANALYZE {self.name}.{table}")
-            await connection.execute("CHECKPOINT")
-
 
 @contextmanager
 def space(servers: Servers) -> Iterator[Space]:
-    """A fresh namespace; its tables and files are gone afterwards."""
+    """A fresh namespace; its tables, keys and files are gone afterwards."""
     name = f"bench_{secrets.token_hex(4)}"
     asyncio.run(up(servers.postgres_url, name))
+    settings = Settings(postgres_url=servers.postgres_url, redis_url=servers.redis_url, schema=name, prefix=name)
     with tempfile.TemporaryDirectory(prefix="tenure-bench-sink-") as directory:
-        made = Space(servers, name, Path(directory))
+        made = Space(settings, new_queue(), Path(directory), servers)
         try:
             yield made
         finally:
@@ -140,3 +96,5 @@ def space(servers: Servers) -> Iterator[Space]:
 async def _drop(made: Space) -> None:
     async with made.connection() as connection:
         await connection.execute(f"DROP SCHEMA IF EXISTS {made.name} CASCADE")
+    async with made.engine() as engine:
+        await engine.forget_queue(made.queue)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 HERE: Final = Path(__file__).parent
 _NAMES: Final = ("name", "mode", "processes", "concurrency", "rate", "jobs", "slots")  # what tells two cases apart
@@ -36,6 +41,17 @@ def text_of(value: object) -> str:
     if value is None:
         return "not measured"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def print_figures(console: Console, figures: dict[str, Any]) -> None:
+    """Every figure on a line of its own."""
+    table = Table("part", "case", "figure", "value")
+    for part, case, values in cases(figures):
+        for name, value in values.items():
+            table.add_row(part, case, name, text_of(value))
+    console.print(table)
+    if figures["quick"]:
+        console.print("a quick run: everything works, the figures mean nothing")
 
 
 def markdown(figures: dict[str, Any]) -> str:

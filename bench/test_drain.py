@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.drain import drain
-from bench.loop import run
+from tenure.bench.drain import drain
+from tenure.bench.loop import run
 
 if TYPE_CHECKING:
     from bench.space import Space

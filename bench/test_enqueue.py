@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.handlers import arguments
+from tenure.bench.payload import arguments
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.idle import idle, import_ms
-from bench.loop import run
+from tenure.bench.loop import run
 
 if TYPE_CHECKING:
     from bench.space import Space

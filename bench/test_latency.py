@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.latency import latency, lone
-from bench.loop import run
+from tenure.bench.latency import latency, lone
+from tenure.bench.loop import run
 
 if TYPE_CHECKING:
     from bench.space import Space

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.handlers import arguments
 from tenure._codec import decode, encode
 from tenure._engine import Descriptor, Engine, backoff_ms, new_ids
 from tenure._enqueue import prepare
+from tenure.bench.payload import arguments
 
 if TYPE_CHECKING:
     import asyncio

@@ -302,6 +302,8 @@ class Core:
         """Take or keep the maintenance duty."""
     def forget_dead(self, done: Future[int], queue: str, job_ids: list[str]) -> None:
         """Take jobs out of the dead letter queue."""
+    def forget_queue(self, done: Future[int], queue: str) -> None:
+        """Remove all that is here of a queue that PostgreSQL has no jobs of any more; how many keys."""
     def depths(self, done: Future[Depths], queue: str) -> None:
         """How deep the queue is."""
     def ping(self, done: Future[float]) -> None:

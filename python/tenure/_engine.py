@@ -164,6 +164,10 @@ class Engine:
         """Take jobs out of the dead letter queue."""
         return await self._call(self.core.forget_dead, queue, job_ids)
 
+    async def forget_queue(self, queue: str) -> int:
+        """Remove all that Redis has of a queue that PostgreSQL has no jobs of any more; how many keys there were."""
+        return await self._call(self.core.forget_queue, queue)
+
     async def depths(self, queue: str) -> Depths:
         """How many entries each of the queue's structures has."""
         return await self._call(self.core.depths, queue)

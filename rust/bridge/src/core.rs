@@ -246,6 +246,10 @@ impl Core {
         self.submit(done, |store| async move { store.forget_dead(&queue, &job_ids).await.map(Answer::Count) })
     }
 
+    fn forget_queue(&self, done: Py<PyAny>, queue: String) -> PyResult<()> {
+        self.submit(done, |store| async move { store.forget_queue(&queue).await.map(Answer::Count) })
+    }
+
     fn depths(&self, done: Py<PyAny>, queue: String) -> PyResult<()> {
         self.submit(done, |store| async move { store.depths(&queue).await.map(Answer::Depths) })
     }

@@ -102,6 +102,25 @@ impl QueueKeys {
         names.iter().map(|name| self.one(name)).collect()
     }
 
+    /// Every key of the queue.
+    pub(crate) fn all(&self) -> [&str; 12] {
+        let [high, medium, low] = &self.bands;
+        [
+            high,
+            medium,
+            low,
+            &self.scheduled,
+            &self.processing,
+            &self.rescue,
+            &self.dead,
+            &self.jobs,
+            &self.generation,
+            &self.idle,
+            &self.cancelled,
+            &self.duty,
+        ]
+    }
+
     fn one(&self, name: &'static str) -> &str {
         match name {
             "generation" => &self.generation,

@@ -1,4 +1,4 @@
-//! Verbs that bring Redis after PostgreSQL: `missing`, `restore`, and the generation of a queue.
+//! Verbs that bring Redis after PostgreSQL: `missing`, `restore`, the generation of a queue, and `forget_queue`.
 
 use crate::{
     error::{Error, Result},
@@ -58,5 +58,13 @@ impl Store {
         let keys = self.keys.queue(queue)?;
         let value = self.link.query("has_generation", redis::cmd("EXISTS").arg(&keys.generation)).await?;
         redis::from_redis_value(value).map_err(|_| Error::unexpected_reply("has_generation"))
+    }
+
+    /// Removes all that is here of a queue, its generation too; how many keys there were. For a queue that PostgreSQL
+    /// has no jobs of any more: where it has, the next script finds no generation and the queue is rebuilt.
+    pub async fn forget_queue(&self, queue: &str) -> Result<usize> {
+        let keys = self.keys.queue(queue)?;
+        let value = self.link.query("forget_queue", redis::cmd("UNLINK").arg(&keys.all())).await?;
+        redis::from_redis_value(value).map_err(|_| Error::unexpected_reply("forget_queue"))
     }
 }

@@ -241,3 +241,19 @@ async fn bad_names_are_refused_before_anything_is_sent() {
     let odd = Descriptor { priority: 6, ..job("a", 1) };
     assert!(matches!(store.enqueue(Q, &[odd]).await, Err(Error::Invalid { field: "priority", .. })));
 }
+
+#[tokio::test]
+async fn a_forgotten_queue_leaves_nothing() {
+    let server = Server::start();
+    let (store, _) = built(&server).await;
+    let later = Descriptor { run_at_ms: i64::MAX / 4096, ..job("later", 3) };
+    store.enqueue(Q, &[job("a", 5), job("b", 3), job("c", 1), later]).await.unwrap();
+    store.lease(Q, 2).await.unwrap();
+    store.bury(Q, &[("a".into(), 1)]).await.unwrap();
+    store.lease(Q, 9).await.unwrap();
+    store.duty(Q, 60_000).await.unwrap();
+    assert!(store.forget_queue(Q).await.unwrap() >= 6);
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut server.raw()).unwrap();
+    assert_eq!(keys, Vec::<String>::new());
+    assert!(matches!(store.lease(Q, 1).await, Err(Error::NoGeneration { .. })));
+}

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from bench.handlers import arguments
+import msgspec
+
+from tenure.bench.errors import NotAsPromised
+from tenure.bench.payload import arguments
 
 if TYPE_CHECKING:
-    from bench.space import Space
-    from tenure import Tenure
+    from tenure.app import Tenure
+    from tenure.bench.stage import Stage
 
 _BULK: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
-    """Jobs per second, by how they are sent."""
+class Enqueued(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs per second that one process enqueues, each call returning after its commit."""
 
     one_by_one: float
     callers_100: float
     bulk_1000: float
-
-    def row(self) -> dict[str, object]:
-        """The figures as they are kept."""
-        return asdict(self)
 
 
 class _Count:
@@ -36,10 +33,10 @@ class _Count:
         self.jobs = 0
 
 
-async def enqueue(space: Space, seconds: float) -> Enqueued:
+async def enqueue(stage: Stage, seconds: float) -> Enqueued:
     """Send for some seconds each way."""
     count = _Count()
-    async with space.producer() as app:
+    async with stage.producer() as app:
         await app.job_types["before"].enqueue(**arguments(0))
         count.jobs += 1
         measured = Enqueued(
@@ -47,7 +44,8 @@ async def enqueue(space: Space, seconds: float) -> Enqueued:
             callers_100=await _callers(app, 100, seconds, count),
             bulk_1000=await _bulk(app, seconds, count),
         )
-    assert await space.statuses() == {"PENDING": count.jobs}, "every acked job must be committed"
+    if (found := await stage.statuses()) != {"PENDING": count.jobs}:
+        raise NotAsPromised(f"jobs acked that should all be committed, {count.jobs}: {found}")
     return measured
 
 

@@ -1,0 +1,1 @@
+"""Measuring tenure on stores of one's own: what `tenure bench` runs, and the project's benchmarks with it."""
