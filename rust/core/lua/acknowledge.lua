@@ -6,6 +6,7 @@
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
 local members = { unpack(ARGV, 2) }
-local removed = forget(members, KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-tell_settled(ARGV[1], members)
+local ids = jobs_of(members)
+local removed = forget(members, ids, KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+tell_settled(ARGV[1], ids)
 return { 'ACKNOWLEDGED', removed }

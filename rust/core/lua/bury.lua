@@ -7,12 +7,13 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
 redis.call('ZCARD', KEYS[6])
 local members = { unpack(ARGV, 2) }
-local removed = forget(members, KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+local ids = jobs_of(members)
+local removed = forget(members, ids, KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 local now, entries = now_ms(), {}
-for _, member in ipairs(members) do
+for _, id in ipairs(ids) do
   entries[#entries + 1] = now
-  entries[#entries + 1] = string.match(member, '^(.-):')
+  entries[#entries + 1] = id
 end
 redis.call('ZADD', KEYS[6], unpack(entries))
-tell_settled(ARGV[1], members)
+tell_settled(ARGV[1], ids)
 return { 'ACKNOWLEDGED', removed }

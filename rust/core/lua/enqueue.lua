@@ -6,7 +6,6 @@
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
 check_types()
-local jobs = jobs_in_arguments(3)
-local kept = without_live(jobs)
+local kept, given = without_live(3)
 local ready, scheduled = put(kept, now_ms())
-return { 'PUSHED', ready, scheduled, #jobs - #kept, wake(ARGV[1], ARGV[2], ready) }
+return { 'PUSHED', ready, scheduled, given - #kept, wake(ARGV[1], ARGV[2], ready) }

@@ -21,13 +21,15 @@ end
 local reply, leases = { 'LEASED', now, -1, 0 }, {}
 if #ids > 0 then
   local descriptors = redis.call('HMGET', KEYS[7], unpack(ids))
-  local members = {}
+  local members, suffixes = {}, {}
   for i, id in ipairs(ids) do
     local fence = string.match(descriptors[i] or '', '^1 %d (%d+) ')
-    members[i] = fence and id .. ':' .. string.format('%.0f', fence + 1) or id
+    if fence and not suffixes[fence] then suffixes[fence] = ':' .. string.format('%.0f', fence + 1) end
+    members[i] = id .. (suffixes[fence or ''] or '')
   end
   local live = redis.call('ZMSCORE', KEYS[6], unpack(members))
-  local deadline = now + tonumber(ARGV[2])
+  -- as text, once: a number is turned into one for every command that gets it
+  local deadline = string.format('%.0f', now + tonumber(ARGV[2]))
   for i, id in ipairs(ids) do
     if descriptors[i] and not live[i] then
       leases[#leases + 1] = deadline

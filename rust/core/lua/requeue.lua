@@ -8,13 +8,12 @@
 if ARGV[3] ~= '1' and redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
 check_types()
 redis.call('ZCARD', KEYS[9])
-local jobs = jobs_in_arguments(4)
-local kept = without_live(jobs)
+local kept, given = without_live(4)
 if #kept > 0 then
   local ids, leases = {}, {}
-  for i, job in ipairs(kept) do
-    ids[i] = job.id
-    leases[i] = job.id .. ':' .. string.format('%.0f', job.fence)
+  for i, at in ipairs(kept) do
+    ids[i] = ARGV[at]
+    leases[i] = ARGV[at] .. ':' .. ARGV[at + 2]
   end
   redis.call('ZREM', KEYS[6], unpack(leases))
   redis.call('ZREM', KEYS[9], unpack(leases))
@@ -22,4 +21,4 @@ if #kept > 0 then
 end
 local ready, scheduled = put(kept, now_ms())
 local woken = ARGV[3] == '1' and 0 or wake(ARGV[1], ARGV[2], ready)
-return { 'PUSHED', ready, scheduled, #jobs - #kept, woken }
+return { 'PUSHED', ready, scheduled, given - #kept, woken }

@@ -1,44 +1,52 @@
 -- Puts jobs where they belong. ARGV from `first` on, five per job: id, priority, fence, run_at_ms, descriptor.
 -- A job whose next lease (fence + 1) is live already is skipped: it is being run.
+-- A batch has few different fences and times, so what is made of them is kept: numbers as texts are the dear part of a push.
 
-local function jobs_in_arguments(first)
-  local jobs = {}
-  for at = first, #ARGV, 5 do
-    jobs[#jobs + 1] = {
-      id = ARGV[at],
-      priority = tonumber(ARGV[at + 1]),
-      fence = tonumber(ARGV[at + 2]),
-      run_at = tonumber(ARGV[at + 3]),
-      descriptor = ARGV[at + 4],
-    }
+local PER_JOB = 5
+local leases_after, scores = {}, {}
+
+-- The lease that would be taken next.
+local function next_lease(at)
+  local fence = ARGV[at + 2]
+  local suffix = leases_after[fence]
+  if not suffix then
+    suffix = ':' .. string.format('%.0f', tonumber(fence) + 1)
+    leases_after[fence] = suffix
   end
-  return jobs
+  return ARGV[at] .. suffix
 end
 
-local function without_live(jobs)
+-- Where in ARGV the jobs begin that may be put, and how many were given.
+local function without_live(first)
   local members, kept = {}, {}
-  for i, job in ipairs(jobs) do members[i] = job.id .. ':' .. string.format('%.0f', job.fence + 1) end
+  for at = first, #ARGV, PER_JOB do members[#members + 1] = next_lease(at) end
   local deadlines = redis.call('ZMSCORE', KEYS[6], unpack(members))
-  for i, job in ipairs(jobs) do
-    if not deadlines[i] then kept[#kept + 1] = job end
+  for i = 1, #members do
+    if not deadlines[i] then kept[#kept + 1] = first + (i - 1) * PER_JOB end
   end
-  return kept
+  return kept, #members
 end
 
-local function put(jobs, now)
-  local additions, hash, ready, scheduled = {}, {}, 0, 0
-  for _, job in ipairs(jobs) do
-    hash[#hash + 1] = job.id
-    hash[#hash + 1] = job.descriptor
-    if job.run_at > now then
-      append(additions, 5, job.run_at, job.id)
-      scheduled = scheduled + 1
-    else
-      append(additions, band(job.priority), score(job.priority, job.run_at), job.id)
-      ready = ready + 1
-    end
+local function place(at, now)
+  local priority, run_at = ARGV[at + 1], ARGV[at + 3]
+  local time = tonumber(run_at)
+  if time > now then return 5, run_at end
+  local known = priority .. ':' .. run_at
+  if not scores[known] then scores[known] = score(tonumber(priority), time) end
+  return band(tonumber(priority)), scores[known]
+end
+
+local function put(kept, now)
+  local additions, hash, scheduled = {}, {}, 0
+  for _, at in ipairs(kept) do
+    local id = ARGV[at]
+    hash[#hash + 1] = id
+    hash[#hash + 1] = ARGV[at + 4]
+    local key, value = place(at, now)
+    append(additions, key, value, id)
+    if key == 5 then scheduled = scheduled + 1 end
   end
   if #hash > 0 then redis.call('HSET', KEYS[7], unpack(hash)) end
   add_all(additions)
-  return ready, scheduled
+  return #kept - scheduled, scheduled
 end
