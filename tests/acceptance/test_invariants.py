@@ -124,20 +124,25 @@ async def test_faults_lose_and_double_nothing(
 
 
 BREAKS = {
-    "every job has ended": "UPDATE {s}.jobs SET status = 'PENDING', completed_at = NULL WHERE job_id = $1",
-    "no attempt is open": "UPDATE {s}.job_executions SET status = 'PROCESSING', completed_at = NULL WHERE job_id = $1",
-    "a completed job has one completed attempt, others none": "DELETE FROM {s}.job_executions WHERE job_id = $1",
-    "attempts have no holes": "UPDATE {s}.job_executions SET attempt = 2 WHERE job_id = $1",
-    "no fence is above its job's": "UPDATE {s}.job_executions SET fence = 9 WHERE job_id = $1",
-    "dead letters are the failed jobs": "UPDATE {s}.jobs SET status = 'FAILED' WHERE job_id = $1",
-    "no child started before its parents completed": """
-        UPDATE {s}.jobs SET started_at = started_at - interval '1 hour'
+    "never ended: PENDING": ("I4", "UPDATE {s}.jobs SET status = 'PENDING', completed_at = NULL WHERE job_id = $1"),
+    "attempt under fence 1 never ended": (
+        "I4",
+        "UPDATE {s}.job_executions SET status = 'PROCESSING', completed_at = NULL WHERE job_id = $1",
+    ),
+    "COMPLETED, with 0 completed attempts": ("I2", "DELETE FROM {s}.job_executions WHERE job_id = $1"),
+    "its attempts have holes": ("I7", "UPDATE {s}.job_executions SET attempt = 2 WHERE job_id = $1"),
+    "above its own": ("I6", "UPDATE {s}.job_executions SET fence = 9 WHERE job_id = $1"),
+    "FAILED, and no dead letter": ("I9", "UPDATE {s}.jobs SET status = 'FAILED' WHERE job_id = $1"),
+    "started before its parent": (
+        "I11",
+        """UPDATE {s}.jobs SET started_at = started_at - interval '1 hour'
         WHERE job_id IN (SELECT job_id FROM {s}.job_dependencies WHERE depends_on_job_id = $1)""",
+    ),
 }
 
 
-@pytest.mark.parametrize("invariant", BREAKS)
-async def test_the_checker_sees_what_is_broken(open_app, app, raw_postgres, migrated_schema, invariant):
+@pytest.mark.parametrize("what", BREAKS)
+async def test_the_checker_sees_what_is_broken(open_app, app, raw_postgres, migrated_schema, what):
     @app.job()
     async def idle() -> None: ...
 
@@ -149,6 +154,8 @@ async def test_the_checker_sees_what_is_broken(open_app, app, raw_postgres, migr
     await assert_invariants(raw_postgres, migrated_schema, jobs=2)
     with pytest.raises(AssertionError):
         await assert_invariants(raw_postgres, migrated_schema, jobs=3)
-    await raw_postgres.execute(BREAKS[invariant].replace("{s}", migrated_schema), parent.id)
-    with pytest.raises(AssertionError, match=parent.id if "child" not in invariant else child.id):
+    invariant, change = BREAKS[what]
+    await raw_postgres.execute(change.replace("{s}", migrated_schema), parent.id)
+    job_id = child.id if invariant == "I11" else parent.id
+    with pytest.raises(AssertionError, match=f"'{invariant}'.*{job_id}: [^']*{what}"):
         await assert_invariants(raw_postgres, migrated_schema, jobs=2)

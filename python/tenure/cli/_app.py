@@ -14,6 +14,7 @@ from tenure import __version__
 from tenure.cli import dlq, job, migrate
 from tenure.cli._output import escape
 from tenure.cli.bench import bench
+from tenure.cli.check import check
 from tenure.cli.doctor import doctor
 from tenure.cli.stats import stats
 from tenure.cli.up import up
@@ -80,7 +81,7 @@ app: Final = typer.Typer(
 app.add_typer(job.app, name="job")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(migrate.app, name="migrate")
-for command in (worker, workers, stats, doctor, up, demo, bench):
+for command in (worker, workers, stats, doctor, up, demo, bench, check):
     app.command()(command)
 
 

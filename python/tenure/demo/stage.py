@@ -45,7 +45,7 @@ async def schema(postgres_url: str, *, keep: bool) -> AsyncIterator[Database]:
     try:
         if not (await run_statement(guard, "demo_lock", SCHEMA))[0]["taken"]:
             raise ConfigurationError(f"another demo runs on this database, in schema: {SCHEMA}")
-        await run_statement(guard, "demo_drop", SCHEMA)
+        await run_statement(guard, "drop_with_contents", SCHEMA)
         await up(postgres_url, SCHEMA)
         database = Database(postgres_url, schema=SCHEMA, max_connections=2)
         await database.open()
@@ -54,7 +54,7 @@ async def schema(postgres_url: str, *, keep: bool) -> AsyncIterator[Database]:
         finally:
             await database.close()
             if not keep:
-                await run_statement(guard, "demo_drop", SCHEMA)
+                await run_statement(guard, "drop_with_contents", SCHEMA)
     finally:
         await guard.close()
 

@@ -1,2 +1,0 @@
--- Drop the demo's own schema, with everything in it.
-DROP SCHEMA IF EXISTS {schema} CASCADE
