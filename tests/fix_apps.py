@@ -63,6 +63,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "TENURE_HEARTBEAT_TTL_SECONDS": str(settings.heartbeat_ttl_seconds),
         "TENURE_RESCUE_SECONDS": str(settings.rescue_seconds),
         "TENURE_GRACE_SECONDS": str(settings.grace_seconds),
+        "TENURE_STATEMENT_CACHE": str(settings.statement_cache),
     }
 
 

@@ -5,8 +5,10 @@ does not know.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -63,7 +65,19 @@ async def stubborn(context: JobContext, ledger: str, seconds: float) -> int:
 
 
 @app.job(max_retries=10)
-async def killer(context: JobContext, ledger: str) -> None:
-    """End the process."""
+async def killer(context: JobContext, ledger: str, how: str = "exit") -> None:
+    """End the process: `exit`, or the name of a signal."""
     note(ledger, "start", context)
-    os._exit(9)
+    if how == "exit":
+        os._exit(9)
+    os.kill(os.getpid(), getattr(signal, how))
+    await asyncio.sleep(60)
+
+
+@app.job()
+async def hog(context: JobContext, ledger: str, seconds: float) -> int:
+    """Hold the interpreter's lock, as an extension that never gives it up, until the time is over."""
+    note(ledger, "start", context)
+    ctypes.PyDLL(None).usleep(round(seconds * 1_000_000))
+    note(ledger, "end", context)
+    return context.fence

@@ -87,9 +87,17 @@ def prefix() -> str:
 
 
 @pytest.fixture
+def statement_cache() -> int:
+    """Prepared statements; a module that watches what is sent has none."""
+    return 200
+
+
+@pytest.fixture
 async def stage(
-    settings: Settings, fault_postgres: Postgres, redis_server: Valkey, tmp_path: Path
+    settings: Settings, statement_cache: int, fault_postgres: Postgres, redis_server: Valkey, tmp_path: Path
 ) -> AsyncIterator[Stage]:
     """Proxies before both stores, a client, a ledger; worker processes as the test wants them."""
-    async with Stage(replace(settings, statement_cache=0), fault_postgres, redis_server, tmp_path) as stage:
+    async with Stage(
+        replace(settings, statement_cache=statement_cache), fault_postgres, redis_server, tmp_path
+    ) as stage:
         yield stage

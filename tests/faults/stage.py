@@ -21,7 +21,7 @@ from tenure import StoreUnavailable, Tenure
 from tenure._engine import new_ids
 from tests.faults.proxy import Proxy
 from tests.fix_apps import environment
-from tests.handlers import killer, stubborn, until, work
+from tests.handlers import hog, killer, stubborn, until, work
 from tests.invariants import assert_invariants
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.servers import Postgres, Valkey
 
 _WORKER = (sys.executable, "-m", "tenure", "worker", "tests.handlers:app")
-_HANDLERS = (work, until, stubborn, killer)
+_HANDLERS = (work, until, stubborn, killer, hog)
 
 
 class Stage:
@@ -110,7 +110,7 @@ class Stage:
             with (self.directory / f"worker{len(self.workers)}.log").open("wb") as log:
                 process = subprocess.Popen(
                     [*command, *_WORKER, f"--concurrency={concurrency}", *arguments],
-                    env={**environment(settings or self.settings), "TENURE_STATEMENT_CACHE": "0", **(env or {})},
+                    env={**environment(settings or self.settings), **(env or {})},
                     stderr=log,
                     start_new_session=True,
                 )

@@ -10,6 +10,12 @@ import pytest
 from tenure import StoreUnavailable
 
 
+@pytest.fixture
+def statement_cache() -> int:
+    """None: the text of a statement is sent with every call."""
+    return 0
+
+
 def says(*words: str):
     """Whether a request holds all of these."""
     return lambda data: all(word.encode() in data for word in words)
