@@ -8,7 +8,7 @@ import pytest
 
 from tenure._codec import decode, encode
 from tenure._engine import Descriptor, Engine, backoff_ms, new_ids
-from tenure._enqueue import prepare
+from tenure._new_job import prepare
 from tenure.bench.payload import arguments
 
 if TYPE_CHECKING:

@@ -85,6 +85,8 @@ class Descriptor:
             ValueError: a value cannot be held.
         """
 
+    def like(self, job_id: str, payload: bytes) -> Descriptor:
+        """Another job that differs from this one in its id and payload only."""
     @property
     def job_id(self) -> str: ...
     @property

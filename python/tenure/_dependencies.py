@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tenure._database import Connection, Database, Row
-    from tenure._enqueue import Enqueuer, NewJob
+    from tenure._enqueue import Enqueuer
+    from tenure._new_job import NewJob
     from tenure.job import Job
 
 _MOST_PARENTS: Final = 10_000
@@ -121,7 +122,7 @@ async def _existing(
             same = str(row["job_id"]) == job.job_id
             known[job.job_id] = Enqueued(str(row["job_id"]), row["job_type"], row["queue"], created=same)
         elif key and (earlier := first.setdefault(key, job)) is not job:
-            known[job.job_id] = Enqueued(earlier.job_id, earlier.job_type, earlier.options.queue, created=False)
+            known[job.job_id] = Enqueued(earlier.job_id, earlier.profile.job_type, earlier.profile.queue, created=False)
     return known
 
 
@@ -153,7 +154,7 @@ async def _insert(
             job.pending_dependencies += not satisfied
             for column, value in zip(edges, (job.job_id, parent, policy, satisfied), strict=True):
                 column.append(value)  # type: ignore[attr-defined]  # the columns differ in type
-    enqueued = await enqueuer.insert(jobs, connection) if jobs else []
+    enqueued = await enqueuer.insert(jobs, connection, with_edges=True) if jobs else []
     kept = {one.job_id for one in enqueued if one.created}
     if any(job.has_dependents and job.job_id not in kept for job in jobs):
         raise _KeyTakenError

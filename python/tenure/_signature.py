@@ -64,6 +64,8 @@ class Signature:
         Raises:
             InvalidInput: one is missing, unknown or given twice.
         """
+        if not args and kwargs.keys() == self._known:
+            return dict(kwargs)
         if len(args) > self._positional:
             raise InvalidInput("args", f"at most {self._positional} positional arguments", len(args))
         bound = dict(zip(self._names, args, strict=False))

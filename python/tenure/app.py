@@ -14,7 +14,8 @@ from tenure._codec import decode
 from tenure._database import Database
 from tenure._dependencies import enqueue_dependents, parents_first, parents_of
 from tenure._engine import Engine, new_ids
-from tenure._enqueue import Enqueuer, prepare
+from tenure._enqueue import Enqueuer
+from tenure._new_job import prepare
 from tenure._publish import Publisher
 from tenure._rebuild import Rebuilder
 from tenure._results import Results
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tenure._engine import Event
-    from tenure._enqueue import Enqueued, NewJob
+    from tenure._enqueue import Enqueued
+    from tenure._new_job import NewJob
     from tenure.worker import Worker
 
 logger = logging.getLogger("tenure")
@@ -234,8 +236,9 @@ class Tenure:
             prepare(request, self._registered(request.job_type), limit, job_id)
             for request, job_id in zip(requests, ids, strict=True)
         ]
-        if twice := [job_id for job_id, count in Counter(job.job_id for job in jobs).items() if count > 1]:
-            raise InvalidInput("job_id", "given to one request of a call", twice[0])
+        if len({job.job_id for job in jobs}) < len(jobs):
+            counts = Counter(job.job_id for job in jobs)
+            raise InvalidInput("job_id", "given to one request of a call", counts.most_common(1)[0][0])
         for request in requests:
             if request.options.connection is not None and request.options.connection is not connection:
                 raise InvalidInput("connection", "given to enqueue_many itself", request.job_type)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar
+
+import msgspec
 
 from tenure import _validate
 from tenure._codec import FORMATS
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime, timedelta
 
+    from tenure._new_job import Profile
     from tenure.app import Tenure
     from tenure.job import Job
 
@@ -102,8 +105,7 @@ class Options:
             _validate.text("idempotency_key", self.idempotency_key, 255)
 
 
-@dataclass(frozen=True, slots=True)
-class JobRequest:
+class JobRequest(msgspec.Struct, frozen=True):
     """A job that is not enqueued yet, for `Tenure.enqueue_many`.
 
     Attributes:
@@ -115,7 +117,7 @@ class JobRequest:
 
     job_type: str
     arguments: dict[str, object]
-    options: Options = field(default_factory=Options)
+    options: Options = msgspec.field(default_factory=Options)
     job_id: str | None = None
 
 
@@ -144,6 +146,8 @@ class JobType(Generic[P, R]):
         self.payload_format: Final = _validate.choice("payload_format", payload_format, FORMATS)
         self.signature: Final = Signature(handler)
         self.defaults: Final = options
+        # What `_new_job` has made of options so far, by their identity.
+        self.profiles: Final[dict[int, tuple[Profile, Options]]] = {}
         self._app: Final = app
         self.__wrapped__ = handler
         self.__doc__ = handler.__doc__

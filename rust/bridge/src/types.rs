@@ -44,6 +44,12 @@ impl Descriptor {
         Ok(Self(job))
     }
 
+    fn like(&self, job_id: String, payload: &[u8]) -> PyResult<Self> {
+        let job = tenure_core::Descriptor { job_id, payload: payload.to_vec(), ..self.0.clone() };
+        job.validate().map_err(crate::error::exception)?;
+        Ok(Self(job))
+    }
+
     #[getter]
     fn job_id(&self) -> &str {
         &self.0.job_id

@@ -1,0 +1,98 @@
+"""From a request to a row that is not there yet: validated, encoded, nothing written."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tenure import _validate
+from tenure._codec import encode
+
+if TYPE_CHECKING:
+    from tenure.job_type import JobRequest, JobType, Options
+
+_MOST_METADATA: Final = 16 * 1024
+_MOST_KEPT: Final = 64
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """What the jobs of one type and with the same options have in common; the columns of `enqueue.sql`, in its order.
+
+    A batch names each of its few profiles once, and each job its profile's place.
+    """
+
+    job_type: str
+    queue: str
+    payload_format: str
+    priority: int
+    mode: str
+    max_retries: int
+    timeout_ms: int | None
+    tags: str | None
+    metadata: str | None
+    run_at: datetime | None
+    delay_ms: int
+
+
+class NewJob(msgspec.Struct):
+    """One row of `enqueue.sql`. What is not its profile's is its own, or what the jobs that it waits for make of it."""
+
+    job_id: str
+    payload: bytes
+    profile: Profile
+    options: Options
+    pending_dependencies: int = 0
+    has_dependents: bool = False
+    cancelled: bool = False
+
+
+def prepare(request: JobRequest, job_type: JobType[..., object], limit: int, job_id: str) -> NewJob:
+    """Validate and encode a request; nothing has been written when this raises."""
+    payload = encode(request.arguments, job_type.payload_format, limit, "payload")
+    return NewJob(request.job_id or job_id, payload, profile_of(job_type, request.options), request.options)
+
+
+def profile_of(job_type: JobType[..., object], options: Options) -> Profile:
+    """The profile of a type with these options; made once where they cannot change."""
+    if options.tags or options.metadata:
+        return _profile(job_type, options)
+    # By identity, which is quick; the entry holds the options, so that no other object takes their place.
+    kept = job_type.profiles.get(id(options))
+    if kept is None:
+        if len(job_type.profiles) >= _MOST_KEPT:
+            job_type.profiles.clear()
+        kept = job_type.profiles[id(options)] = (_profile(job_type, options), options)
+    return kept[0]
+
+
+def _profile(job_type: JobType[..., object], options: Options) -> Profile:
+    delay = options.delay
+    if isinstance(delay, timedelta):
+        delay = delay.total_seconds()
+    metadata = None
+    if options.metadata:
+        metadata = encode(_validate.mapping("metadata", options.metadata), "json", _MOST_METADATA, "metadata").decode()
+    return Profile(
+        job_type=job_type.name,
+        queue=options.queue,
+        payload_format=job_type.payload_format,
+        priority=options.priority,
+        mode=job_type.record,
+        max_retries=options.max_retries,
+        # a positive timeout never becomes none
+        timeout_ms=None if options.timeout is None else max(1, round(options.timeout * 1000)),
+        tags=_array_literal(_validate.tags(options.tags)) if options.tags else None,
+        metadata=metadata,
+        run_at=options.run_at,
+        delay_ms=0 if delay is None else round(_validate.seconds("delay", delay) * 1000),
+    )
+
+
+def _array_literal(values: list[str]) -> str:
+    """Texts as a PostgreSQL array literal: profiles of one batch may have different numbers of tags, which no array of
+    arrays can hold.
+    """
+    quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+    return "{" + ",".join(quoted) + "}"
