@@ -30,10 +30,17 @@ $(VENV)/.rust: $(VENV)/.made
 
 $(VENV)/.deps: pyproject.toml $(VENV)/.rust
 	$(BIN)/python -m pip install --quiet --upgrade pip maturin
-	@# the dependencies of every extra; the project itself is built by the next step
+	@# the dependencies of every extra but one; the project itself is built by the next step
 	$(BIN)/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-	o = p['optional-dependencies']; print('\n'.join(p['dependencies'] + [d for e in o.values() for d in e if not d.startswith('tenure[')]))" \
+	o = p['optional-dependencies']; o.pop('bench'); \
+	print('\n'.join(p['dependencies'] + [d for e in o.values() for d in e if not d.startswith('tenure[')]))" \
 	| $(BIN)/python -m pip install --quiet -r /dev/stdin
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.deps
+	$(BIN)/python -c "import tomllib; \
+	o = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['bench']; \
+	print('\n'.join(d for d in o if not d.startswith('tenure[')))" | $(BIN)/python -m pip install --quiet -r /dev/stdin
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.deps $(CORE_SOURCES)
@@ -66,7 +73,7 @@ format: setup    ## bring both languages into form
 	$(BIN)/ruff format .
 	cargo fmt --all
 
-bench: setup     ## what things cost, on servers of its own; BENCH_ARGS=--quick for a look
+bench: setup $(VENV)/.bench    ## what things cost, on servers of its own; BENCH_ARGS=--quick for a look
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
 wheel: $(VENV)/.deps    ## dist/*.whl

@@ -9,6 +9,7 @@ import msgspec
 from bench.idle import idle, import_ms
 from bench.lifecycle import lifecycle
 from bench.space import Space, space
+from bench.suite import parts
 from tenure.bench.drain import drain
 from tenure.bench.enqueue import enqueue
 from tenure.bench.latency import latency, lone
@@ -34,13 +35,13 @@ class Session:
         self.servers: Final = running
         self.options: Final = options
         self.quick: Final[bool] = options.quick
-        self._show: Final = show
+        self.show: Final = show
 
     def row(self, measure: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> Row:
         """Measure in a namespace that nothing else has been in."""
         with space(self.servers) as here:
             found: Row = msgspec.to_builtins(run(measure(here, *args)))
-        self._show(found)
+        self.show(found)
         return found
 
 
@@ -79,7 +80,15 @@ def _lifecycle(session: Session) -> list[Row]:
     ]
 
 
+def _parts(session: Session) -> list[Row]:
+    found = parts(session.servers, quick=session.quick)
+    for row in found:
+        session.show(row)
+    return found
+
+
 PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
+    "parts": _parts,
     "enqueue": _enqueue,
     "drain": _drain,
     "latency": _latency,

@@ -44,11 +44,14 @@ def text_of(value: object) -> str:
 
 
 def print_figures(console: Console, figures: dict[str, Any]) -> None:
-    """Every figure on a line of its own."""
-    table = Table("part", "case", "figure", "value")
+    """One table: a line for each case of each part."""
+    table = Table("part", "case", "figures")
+    last = ""
     for part, case, values in cases(figures):
-        for name, value in values.items():
-            table.add_row(part, case, name, text_of(value))
+        if part != last:
+            table.add_section()
+        table.add_row(part if part != last else "", case, "  ".join(f"{n} {text_of(v)}" for n, v in values.items()))
+        last = part
     console.print(table)
     if figures["quick"]:
         console.print("a quick run: everything works, the figures mean nothing")

@@ -1,0 +1,1 @@
+"""The hot path again in plain Python, to see what the extension is worth: redis-py with hiredis, the same scripts."""
