@@ -91,8 +91,8 @@ impl Core {
     }
 }
 
-fn descriptors(jobs: &Bound<'_, PyList>) -> PyResult<Vec<tenure_core::Descriptor>> {
-    jobs.iter().map(|job| Ok(job.cast::<types::Descriptor>()?.get().0.clone())).collect()
+fn descriptors(jobs: &Bound<'_, PyList>) -> PyResult<Vec<Arc<tenure_core::Descriptor>>> {
+    jobs.iter().map(|job| Ok(Arc::clone(&job.cast::<types::Descriptor>()?.get().0))).collect()
 }
 
 #[pymethods]

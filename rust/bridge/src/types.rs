@@ -1,5 +1,7 @@
 //! What crosses, as frozen classes. Their documentation is in `_core.pyi`.
 
+use std::sync::Arc;
+
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyList, PyString, PyTuple},
@@ -7,7 +9,7 @@ use pyo3::{
 
 /// A job as Redis holds it.
 #[pyclass(frozen, module = "tenure._core")]
-pub(crate) struct Descriptor(pub(crate) tenure_core::Descriptor);
+pub(crate) struct Descriptor(pub(crate) Arc<tenure_core::Descriptor>);
 
 #[pymethods]
 impl Descriptor {
@@ -41,13 +43,13 @@ impl Descriptor {
             mode: mode.to_owned(),
         };
         job.validate().map_err(crate::error::exception)?;
-        Ok(Self(job))
+        Ok(Self(Arc::new(job)))
     }
 
     fn like(&self, job_id: String, payload: &[u8]) -> PyResult<Self> {
-        let job = tenure_core::Descriptor { job_id, payload: payload.to_vec(), ..self.0.clone() };
+        let job = tenure_core::Descriptor { job_id, payload: payload.to_vec(), ..(*self.0).clone() };
         job.validate().map_err(crate::error::exception)?;
-        Ok(Self(job))
+        Ok(Self(Arc::new(job)))
     }
 
     #[getter]

@@ -1,5 +1,7 @@
 //! Verbs that push jobs: `enqueue`, `requeue`, and `rebuild`, which is `requeue` on a queue that is not built yet.
 
+use std::borrow::Borrow;
+
 use redis::Cmd;
 
 use crate::{
@@ -24,30 +26,30 @@ pub struct Pushed {
 
 impl Store {
     /// Pushes new jobs and wakes idle workers. Idempotent on job and fence.
-    pub async fn enqueue(&self, queue: &str, jobs: &[Descriptor]) -> Result<Pushed> {
+    pub async fn enqueue<J: Borrow<Descriptor> + Sync>(&self, queue: &str, jobs: &[J]) -> Result<Pushed> {
         self.push(&ENQUEUE, queue, jobs, None).await
     }
 
     /// Pushes jobs that may sit somewhere already; their last leases are no longer tracked.
-    pub async fn requeue(&self, queue: &str, jobs: &[Descriptor]) -> Result<Pushed> {
-        self.held.drop_leases(jobs.iter().map(|job| (job.job_id.as_str(), job.fence)));
+    pub async fn requeue<J: Borrow<Descriptor> + Sync>(&self, queue: &str, jobs: &[J]) -> Result<Pushed> {
+        self.held.drop_leases(jobs.iter().map(|job| (job.borrow().job_id.as_str(), job.borrow().fence)));
         self.push(&REQUEUE, queue, jobs, Some("0")).await
     }
 
     /// As [`requeue`](Self::requeue), on a queue that has no generation yet.
-    pub async fn rebuild(&self, queue: &str, jobs: &[Descriptor]) -> Result<Pushed> {
+    pub async fn rebuild<J: Borrow<Descriptor> + Sync>(&self, queue: &str, jobs: &[J]) -> Result<Pushed> {
         self.push(&REQUEUE, queue, jobs, Some("1")).await
     }
 
-    async fn push(
+    async fn push<J: Borrow<Descriptor> + Sync>(
         &self,
         verb: &'static Verb,
         queue: &str,
-        jobs: &[Descriptor],
+        jobs: &[J],
         rebuilding: Option<&str>,
     ) -> Result<Pushed> {
         for job in jobs {
-            job.validate()?;
+            job.borrow().validate()?;
         }
         let keys = self.keys.queue(queue)?;
         let inbox_prefix = self.keys.inbox_prefix();
@@ -59,6 +61,7 @@ impl Store {
                     command.arg(flag);
                 }
                 for job in chunk {
+                    let job: &Descriptor = job.borrow();
                     command.arg(&job.job_id).arg(job.priority).arg(job.fence).arg(job.run_at_ms).arg(job.encode());
                 }
             };
