@@ -11,7 +11,7 @@ import msgspec
 from tenure._coalesce import Coalescer
 from tenure._engine import Descriptor
 from tenure._new_job import Profile
-from tenure.errors import StoreUnavailable
+from tenure.errors import Backpressure, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,6 +105,8 @@ class Enqueuer:
             try:
                 inserted = await self._rows(jobs, None)
                 break
+            except Backpressure:
+                raise  # nothing is unknown: the server waited for a lock, or looked for room, and said no
             except StoreUnavailable:
                 if attempt == _TRIES - 1:
                     raise

@@ -79,7 +79,7 @@ class Stage:
         )
         self.client = await self._exit.enter_async_context(self.app(self.settings))
         self.sql = await asyncpg.connect(self.direct.postgres_url)
-        self._exit.push_async_callback(self.sql.close)
+        self._exit.callback(self.sql.terminate)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -235,6 +235,8 @@ class Stage:
             Counts: attempted, acked, refused, recovered (unknown outcomes that were committed), duplicates (runs
             that ended beyond one a job).
         """
+        if self.sql.is_closed():
+            self.sql = await asyncpg.connect(self.direct.postgres_url)
         if everyone and self.alive():
             await self.everyone_works(seconds)
         schema = self.direct.schema
