@@ -298,6 +298,8 @@ class Core:
         """Give running jobs (id, fence) without a lease one of full length; how many."""
     def set_generation(self, done: Future[bool], queue: str) -> None:
         """Declare the queue built; False if it was."""
+    def rouse(self, done: Future[int], queue: str, workers: list[str]) -> None:
+        """Enter workers as idle that were forgotten, and wake as many as the ready jobs need; how many."""
     def has_generation(self, done: Future[bool], queue: str) -> None:
         """Whether the queue is built."""
     def duty(self, done: Future[bool], queue: str, ttl_ms: int) -> None:

@@ -152,6 +152,10 @@ class Engine:
         """Declare the queue built; True if it was not before."""
         return await self._call(self.core.set_generation, queue)
 
+    async def rouse(self, queue: str, workers: list[str]) -> int:
+        """Enter workers as idle that Redis has forgotten, and wake as many as the ready jobs need; how many."""
+        return await self._call(self.core.rouse, queue, workers)
+
     async def has_generation(self, queue: str) -> bool:
         """Whether the queue is built."""
         return await self._call(self.core.has_generation, queue)

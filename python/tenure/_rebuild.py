@@ -111,6 +111,9 @@ class Rebuilder:
         await self._engine.set_generation(queue)
         # Jobs committed behind the page that would have had them, whose pushes were refused.
         await mend_recent(self._database, self._engine, queue, time.monotonic() - began + _RECENT, NOT_AT_ALL)
+        # Who was idle is forgotten too: nobody would be woken until each looks by itself.
+        workers = await self._database.fetch("workers_of_queue", queue)
+        await self._engine.rouse(queue, [str(row["worker_id"]) for row in workers])
         seconds = time.monotonic() - began
         logger.info("queue rebuilt: %s, jobs %d, leases %d, %.3f s", queue, jobs, leases, seconds)
 

@@ -234,6 +234,10 @@ impl Core {
         self.submit(done, |store| async move { store.set_generation(&queue).await.map(Answer::Flag) })
     }
 
+    fn rouse(&self, done: Py<PyAny>, queue: String, workers: Vec<String>) -> PyResult<()> {
+        self.submit(done, |store| async move { store.rouse(&queue, &workers).await.map(Answer::Count) })
+    }
+
     fn has_generation(&self, done: Py<PyAny>, queue: String) -> PyResult<()> {
         self.submit(done, |store| async move { store.has_generation(&queue).await.map(Answer::Flag) })
     }

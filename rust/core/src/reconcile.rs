@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     job::{JobFence, member},
-    script::{GENERATION, MISSING, RESTORE},
+    script::{GENERATION, MISSING, RESTORE, ROUSE},
     store::{CHUNK, Store},
 };
 
@@ -51,6 +51,22 @@ impl Store {
         let keys = self.keys.queue(queue)?;
         let mut reply = self.link.script(&GENERATION, &keys, |_| {}).await?;
         Ok(reply.number().ok_or_else(|| Error::unexpected_reply(GENERATION.name))? == 1)
+    }
+
+    /// Enters as idle those of these workers that the server has forgotten, and wakes as many as the ready jobs need; how many.
+    pub async fn rouse(&self, queue: &str, workers: &[String]) -> Result<usize> {
+        let keys = self.keys.queue(queue)?;
+        let mut woken = 0;
+        for chunk in workers.chunks(CHUNK) {
+            let mut reply = self
+                .link
+                .script(&ROUSE, &keys, |command| {
+                    command.arg(queue).arg(self.keys.inbox_prefix()).arg(chunk);
+                })
+                .await?;
+            woken += reply.count().ok_or_else(|| Error::unexpected_reply(ROUSE.name))?;
+        }
+        Ok(woken)
     }
 
     /// Whether the queue is built.

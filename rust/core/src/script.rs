@@ -100,12 +100,16 @@ verb!(
     GENERATION keeps, "generation", ["generation"]
 );
 verb!(
+    /// Enter and wake workers that were forgotten.
+    ROUSE keeps, "rouse", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+);
+verb!(
     /// Hold the maintenance duty.
     DUTY keeps, "duty", ["duty"]
 );
 
 /// Every script there is.
-pub static VERBS: [&Verb; 14] = [
+pub static VERBS: [&Verb; 15] = [
     &ENQUEUE,
     &REQUEUE,
     &LEASE,
@@ -119,6 +123,7 @@ pub static VERBS: [&Verb; 14] = [
     &MISSING,
     &RESTORE,
     &GENERATION,
+    &ROUSE,
     &DUTY,
 ];
 

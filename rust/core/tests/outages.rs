@@ -165,3 +165,24 @@ async fn a_rebuild_wakes_nobody() {
     wait_for(&told, |event| matches!(event, Event::Wake { .. }));
     assert!(told.recv_timeout(Duration::from_millis(1)).is_err());
 }
+
+#[tokio::test]
+async fn the_forgotten_are_roused_as_far_as_there_is_work() {
+    let server = Server::start();
+    let options = server.options("one");
+    let (store, _) = server.store_of(&options).await;
+    store.set_generation(Q).await.unwrap();
+    let (_inbox, told) = listening(&options);
+    assert!(store.lease(Q, 10).await.unwrap().exhausted);
+    let _: () = redis::cmd("FLUSHALL").query(&mut server.raw()).unwrap();
+    store.rebuild(Q, &[job("a", 3)]).await.unwrap();
+    assert!(matches!(store.rouse(Q, &["one".into()]).await, Err(Error::NoGeneration { .. })));
+    store.set_generation(Q).await.unwrap();
+    // one job, so one worker; "gone" has no inbox and is passed over
+    assert_eq!(store.rouse(Q, &["gone".into(), "one".into()]).await.unwrap(), 1);
+    wait_for(&told, |event| matches!(event, Event::Wake { queue } if queue == Q));
+    assert_eq!(ids(&store.lease(Q, 1).await.unwrap()), ["a"]);
+    // nothing is ready: they are entered, and the next push wakes them
+    assert_eq!(store.rouse(Q, &["one".into()]).await.unwrap(), 0);
+    assert_eq!(store.enqueue(Q, &[job("b", 3)]).await.unwrap().woken, 1);
+}
