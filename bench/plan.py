@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bench.idle import idle, import_ms
-from bench.lifecycle import lifecycle
+from bench.seed import cascade, creation, fan_out, life
 from bench.space import Space, space
+from bench.stress import stress
 from bench.suite import parts
 from tenure.bench.drain import drain
 from tenure.bench.enqueue import enqueue
@@ -44,6 +45,14 @@ class Session:
         self.show(found)
         return found
 
+    def rows(self, measure: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> list[Row]:
+        """Likewise, what gives several rows."""
+        with space(self.servers) as here:
+            found: list[Row] = msgspec.to_builtins(run(measure(here, *args)))
+        for row in found:
+            self.show(row)
+        return found
+
 
 def _enqueue(session: Session) -> list[Row]:
     return [session.row(enqueue, 0.2 if session.quick else 3.0)]
@@ -72,12 +81,16 @@ def _idle(session: Session) -> list[Row]:
     return [{**found, "import_ms": import_ms(rounds=1 if session.quick else 7)}]
 
 
-def _lifecycle(session: Session) -> list[Row]:
-    few = ("100 jobs, 10 workers", 100, 2, 5) if session.quick else ("100 jobs, 10 workers", 100, 10, 1)
-    return [
-        session.row(lifecycle, *few),
-        session.row(lifecycle, "10,000 jobs", 200 if session.quick else 10_000, 2, 50),
-    ]
+def _seed(session: Session) -> list[Row]:
+    count = 5 if session.quick else 200
+    rows = [*session.rows(creation, count), *session.rows(life, count), session.row(cascade, 10)]
+    return rows + [session.row(fan_out, width) for width in ((50,) if session.quick else (50, 10_000))]
+
+
+def _stress(session: Session) -> list[Row]:
+    few = ("Performance baseline", 50 if session.quick else 100, 2, 5)
+    many = ("Stress", 200 if session.quick else 10_000, 4, 5 if session.quick else 25)
+    return [session.row(stress, *few), session.row(stress, *many)]
 
 
 def _parts(session: Session) -> list[Row]:
@@ -94,5 +107,6 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "latency": _latency,
     "lone": _lone,
     "idle": _idle,
-    "lifecycle": _lifecycle,
+    "seed": _seed,
+    "stress": _stress,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.lifecycle import lifecycle
+from bench.stress import stress
 from tenure.bench.loop import run
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def test_100_jobs(here: Space, *, quick: bool) -> None:
-    """A hundred jobs with retries end once each."""
-    measured = run(lifecycle(here, "100 jobs", 100, 2 if quick else 10, 5 if quick else 1))
+    """A hundred jobs with retries end once each, on ten workers."""
+    measured = run(stress(here, "100 jobs", 50 if quick else 100, 2, 5))
     print(measured)
-    assert measured.jobs == 100
+    assert measured.workers == 10
