@@ -133,6 +133,8 @@ async def _run(here: Space, name: str, edges: list[tuple[str, list[str]]]) -> De
             f" JOIN {here.name}.jobs AS child ON child.job_id = d.job_id"
             " WHERE child.started_at < parent.completed_at"
         )
+    if (found := await here.executions()) != {"COMPLETED": len(edges)}:
+        raise NotAsPromised(f"attempts that should all be completed, one of each of {len(edges)} jobs: {found}")
     if order:
         raise NotAsPromised(f"jobs that started before what they depend on had ended: {order}")
     waiting = len(edges) - 1

@@ -48,6 +48,21 @@ async def test_a_batch_may_refer_to_itself_in_any_order(open_app, app, step, raw
     await assert_invariants(raw_postgres, migrated_schema, jobs=2)
 
 
+async def test_ten_thousand_wait_for_one(open_app, app, step, raw_postgres, migrated_schema):
+    """Their release is one statement, in time for the parent's lease, also before any statistics know of them."""
+    await open_app(app)
+    parent = "01890a5d-ac96-774b-bcce-b302099a8051"
+    wide = [step.options(depends_on=[parent]).request() for _ in range(10_000)]
+    await app.enqueue_many([step.options(job_id=parent).request(), *wide])
+    async with app.worker(concurrency=300):
+        assert await app.job_handle(parent).result(timeout=20) == ""
+        count = f"SELECT count(*) FROM {migrated_schema}.jobs WHERE status = 'COMPLETED'"
+        async with asyncio.timeout(30):
+            while await raw_postgres.fetchval(count) < 10_001:
+                await asyncio.sleep(0.05)
+    assert await raw_postgres.fetchval(f"SELECT count(*) FROM {migrated_schema}.job_executions") == 10_001
+
+
 async def test_policies(open_app, app, step):
     await open_app(app)
     async with app.worker():

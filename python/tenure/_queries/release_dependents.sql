@@ -9,26 +9,32 @@ WITH ended AS (
     FROM ended AS e
     WHERE d.depends_on_job_id = e.job_id AND d.satisfied_at IS NULL AND (e.status = 'COMPLETED' OR d.on_failure = 'run')
     RETURNING d.job_id
-), counted AS (
-    SELECT job_id, count(*)::int AS edges FROM satisfied GROUP BY job_id
-), doomed AS (
-    SELECT DISTINCT d.job_id
-    FROM {schema}.job_dependencies AS d
-    JOIN ended AS e ON d.depends_on_job_id = e.job_id
-    WHERE e.status <> 'COMPLETED' AND d.on_failure = 'cancel'
+), touched AS (
+    -- One list, so that no two of these parts are joined with each other: the planner takes them for a few rows, and would compare
+    -- each of ten thousand dependents with each.
+    SELECT job_id, sum(edges)::int AS edges, bool_or(doomed) AS doomed
+    FROM (
+        SELECT job_id, 1 AS edges, false AS doomed FROM satisfied
+        UNION ALL
+        SELECT d.job_id, 0, true
+        FROM {schema}.job_dependencies AS d
+        JOIN ended AS e ON d.depends_on_job_id = e.job_id
+        WHERE e.status <> 'COMPLETED' AND d.on_failure = 'cancel'
+    ) AS t
+    GROUP BY job_id
 ), locked AS (
-    SELECT j.job_id, c.edges, j.job_id IN (SELECT job_id FROM doomed) AS doomed
-    FROM {schema}.jobs AS j
-    LEFT JOIN counted AS c ON c.job_id = j.job_id
-    WHERE j.job_id IN (SELECT job_id FROM counted UNION SELECT job_id FROM doomed) AND j.status = 'BLOCKED'
+    SELECT j.job_id, t.edges, t.doomed
+    FROM touched AS t
+    JOIN {schema}.jobs AS j ON j.job_id = t.job_id
+    WHERE j.status = 'BLOCKED'
     ORDER BY j.job_id
     FOR NO KEY UPDATE OF j
 ), changed AS (
     UPDATE {schema}.jobs AS j
-    SET pending_dependencies = j.pending_dependencies - COALESCE(l.edges, 0),
+    SET pending_dependencies = j.pending_dependencies - l.edges,
         status = CASE
             WHEN l.doomed THEN 'CANCELLED'
-            WHEN j.pending_dependencies > COALESCE(l.edges, 0) THEN 'BLOCKED'
+            WHEN j.pending_dependencies > l.edges THEN 'BLOCKED'
             WHEN j.run_at > now() THEN 'SCHEDULED'
             ELSE 'PENDING'
         END,
