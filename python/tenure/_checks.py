@@ -61,6 +61,25 @@ def check_urls(settings: Settings) -> None:
             raise ConfigurationError(f"the password in {field} is a known default, choose another one")
 
 
+def given_urls(settings: Settings) -> tuple[str, str] | None:
+    """PostgreSQL's URL and Redis', or None where the embedded servers are meant.
+
+    Raises:
+        ConfigurationError: one is given without the other. Machines that share a PostgreSQL, each with an embedded
+            Valkey of its own, would each have a queue of their own.
+    """
+    postgres_url, redis_url = settings.postgres_url, settings.redis_url
+    if postgres_url is not None and redis_url is not None:
+        return postgres_url, redis_url
+    if postgres_url is None and redis_url is None:
+        return None
+    absent = "postgres_url" if postgres_url is None else "redis_url"
+    raise ConfigurationError(
+        f"{absent} is not set and the other store's URL is: set TENURE_POSTGRES_URL and TENURE_REDIS_URL, or neither "
+        "for the embedded servers"
+    )
+
+
 def redis_findings(server: ServerInfo) -> list[Finding]:
     """What Redis must be for a job to stay in it."""
     return [

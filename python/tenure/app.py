@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from tenure import _validate
-from tenure._checks import check_postgres, check_redis, check_urls
+from tenure._checks import check_postgres, check_redis, check_urls, given_urls
 from tenure._codec import decode
 from tenure._database import Database
 from tenure._dependencies import enqueue_dependents, parents_first, parents_of
@@ -163,15 +163,15 @@ class Tenure:
         if self._stores is not None:
             raise NotOpen("the app is open already")
         async with AsyncExitStack() as undo:
-            postgres_url, redis_url = self.settings.postgres_url, self.settings.redis_url
             check_urls(self.settings)
-            if postgres_url is None or redis_url is None:
+            urls = given_urls(self.settings)
+            if urls is None:
                 from tenure._embedded import EmbeddedStores  # noqa: PLC0415 - its wheels are an extra
 
                 embedded = EmbeddedStores(self.settings)
-                own_postgres, own_redis = await embedded.start()
+                urls = await embedded.start()
                 undo.push_async_callback(embedded.stop)
-                postgres_url, redis_url = postgres_url or own_postgres, redis_url or own_redis
+            postgres_url, redis_url = urls
             stores = _Stores(self.settings, postgres_url, redis_url)
             await stores.database.open()
             undo.push_async_callback(stores.database.close)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tenure import Settings
-from tenure._checks import KNOWN_DEFAULTS, check_redis, check_urls, postgres_findings, redis_findings
+from tenure._checks import KNOWN_DEFAULTS, check_redis, check_urls, given_urls, postgres_findings, redis_findings
 from tenure.errors import ConfigurationError
 
 
@@ -65,8 +65,8 @@ def odd(findings):
         ({"password_set": False}, {"redis password": "fail"}),
         ({"password_set": False, "loopback": True}, {}),
         ({"appendonly": False}, {"redis append-only file": "warn"}),
-        ({"time_ms": round(time.time() * 1000) + 5000}, {"redis clock": "warn"}),
-        ({"time_ms": round(time.time() * 1000) - 5000}, {"redis clock": "warn"}),
+        ({"time_ms": round(time.time() * 1000) + 86_400_000}, {"redis clock": "warn"}),
+        ({"time_ms": round(time.time() * 1000) - 86_400_000}, {"redis clock": "warn"}),
     ],
 )
 def test_redis(changes, found):
@@ -146,3 +146,15 @@ def test_an_empty_password_is_refused_elsewhere():
 )
 def test_other_passwords_pass(settings):
     check_urls(settings)
+
+
+@pytest.mark.parametrize("given", [{"postgres_url": "postgresql://h/d"}, {"redis_url": "redis://h"}])
+def test_one_real_store_beside_an_embedded_one_is_refused(given):
+    with pytest.raises(ConfigurationError, match="or neither"):
+        given_urls(Settings(**given))
+
+
+def test_embedded_stores_are_wanted_where_none_is_given():
+    assert given_urls(Settings()) is None
+    given = given_urls(Settings(postgres_url="postgresql://h/d", redis_url="redis://h"))
+    assert given == ("postgresql://h/d", "redis://h")

@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from tenure import __version__
-from tenure._checks import Finding, check_urls, postgres_findings, redis_findings
+from tenure._checks import Finding, check_urls, given_urls, postgres_findings, redis_findings
 from tenure._database import Database
 from tenure._embedded import EmbeddedStores
 from tenure._engine import Engine, debug_build, new_ids
@@ -39,12 +39,9 @@ async def _examine(settings: Settings) -> list[Finding]:
         )
     ]
     embedded = EmbeddedStores(settings)
-    postgres_url, redis_url = settings.postgres_url, settings.redis_url
     try:
         check_urls(settings)
-        if postgres_url is None or redis_url is None:
-            own_postgres, own_redis = await embedded.start()
-            postgres_url, redis_url = postgres_url or own_postgres, redis_url or own_redis
+        postgres_url, redis_url = given_urls(settings) or await embedded.start()
         findings += await _examine_redis(redis_url, settings)
         findings += await _examine_postgres(postgres_url, settings)
     except TenureError as error:
