@@ -25,6 +25,7 @@ def note(ledger: str, event: str, context: JobContext) -> None:
         "fence": context.fence,
         "attempt": context.attempt,
         "pid": os.getpid(),
+        "at": time.monotonic(),
     }
     with Path(ledger).open("a") as file:
         file.write(json.dumps(line) + "\n")

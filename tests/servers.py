@@ -109,6 +109,7 @@ class Postgres:
         """Prepare; nothing runs yet."""
         self.directory = directory
         self.data = directory / "data"
+        self.socket = directory / ".s.PGSQL.5432"
         self.options = options
 
     @property

@@ -21,7 +21,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Passes what comes to a port of 127.0.0.1 on to a Unix socket, until it is told to do otherwise.
+    """Passes what comes to a port of an address of this machine on to a Unix socket, until it is told to do otherwise.
 
     It runs in a thread and a loop of its own: a test whose loop is held up does not hold up its network.
 
@@ -31,9 +31,10 @@ class Proxy:
         passed: connections led through.
     """
 
-    def __init__(self, upstream: Path) -> None:
+    def __init__(self, upstream: Path, address: str = "127.0.0.1") -> None:
         """Prepare; nothing listens yet."""
         self.upstream = upstream
+        self.address = address
         self.port = 0
         self.lost = 0
         self.swallowed = 0
@@ -112,7 +113,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(self._serve, self.address, self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def _unlisten(self) -> None:

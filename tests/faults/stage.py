@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
@@ -58,7 +59,7 @@ class Stage:
         self.directory = directory
         self.ledger = directory / "ledger"
         self.ledger.touch()
-        self.postgres = Proxy(postgres.directory / ".s.PGSQL.5432")
+        self.postgres = Proxy(postgres.socket)
         self.redis = Proxy(server.socket)
         self.workers: list[subprocess.Popen[bytes]] = []
         self.acked: dict[str, Job] = {}
@@ -193,6 +194,14 @@ class Stage:
         lines = [json.loads(line) for line in self.ledger.read_text().splitlines()]
         return [line for line in lines if not event or line["event"] == event]
 
+    def overlap(self) -> float:
+        """Seconds in which two runs of one job went on at a time; a run that was killed ended with its last line."""
+        runs: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for line in self.lines():
+            runs[line["job"]][line["fence"]].append(line["at"])
+        spans = [sorted((min(times), max(times)) for times in fences.values()) for fences in runs.values()]
+        return sum(max(0.0, one[1] - two[0]) for job in spans for one, two in pairwise(job))
+
     async def ended(self, count: int, seconds: float = 20.0) -> None:
         """Wait until the ledger has so many ends."""
         await self.eventually(lambda: len(self.lines("end")) >= count, f"{count} ends in the ledger", seconds)
@@ -233,7 +242,7 @@ class Stage:
 
         Returns:
             Counts: attempted, acked, refused, recovered (unknown outcomes that were committed), duplicates (runs
-            that ended beyond one a job).
+            that ended beyond one a job), overlap (seconds in which two runs of a job went on at a time).
         """
         if self.sql.is_closed():
             self.sql = await asyncpg.connect(self.direct.postgres_url)
@@ -266,11 +275,12 @@ class Stage:
             "refused": sum(self.refused.values()),
             "recovered": len(states.keys() - self.acked.keys()),
             "duplicates": sum(count - 1 for count in ends.values()),
+            "overlap": self.overlap(),
         }
 
-    def raw(self) -> redis.Redis:
+    def raw(self, password: str | None = None) -> redis.Redis:
         """A plain client of the Redis itself."""
-        return redis.from_url(self.server.url)
+        return redis.from_url(self.server.url, password=password)
 
     def _tails(self) -> str:
         """The ends of the workers' logs, for the message of a failure."""

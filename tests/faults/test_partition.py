@@ -1,0 +1,149 @@
+"""A worker on the far side of a network that parts: it gives up by its own clock before anybody takes its jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tests.faults.proxy import Proxy
+
+PASSWORD = "of-this-test-only"
+
+
+@dataclass
+class Namespace:
+    """A network namespace at the end of a veth pair."""
+
+    name: str
+    here: str
+    there: str
+
+    def up(self) -> None:
+        """Make it."""
+        for command in (
+            f"netns add {self.name}",
+            f"link add {self.name}h type veth peer name {self.name}n netns {self.name}",
+            f"addr add {self.here}/30 dev {self.name}h",
+            f"link set {self.name}h up",
+            f"-n {self.name} addr add {self.there}/30 dev {self.name}n",
+            f"-n {self.name} link set {self.name}n up",
+            f"-n {self.name} link set lo up",
+        ):
+            subprocess.run(["ip", *command.split()], check=True, capture_output=True)
+
+    def part(self) -> None:
+        """Pull the cable: nothing passes, nobody is told."""
+        subprocess.run(["ip", "-n", self.name, "route", "add", "blackhole", f"{self.here}/32"], check=True)
+        subprocess.run(["ip", "route", "add", "blackhole", f"{self.there}/32"], check=True)
+
+    def join(self) -> None:
+        """Put it back."""
+        subprocess.run(["ip", "-n", self.name, "route", "del", "blackhole", f"{self.here}/32"], check=False)
+        subprocess.run(["ip", "route", "del", "blackhole", f"{self.there}/32"], check=False, capture_output=True)
+
+    def down(self) -> None:
+        """Remove it."""
+        subprocess.run(["ip", "route", "del", "blackhole", f"{self.there}/32"], check=False, capture_output=True)
+        subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "del", f"{self.name}h"], check=False, capture_output=True)
+
+
+@pytest.fixture
+def namespace():
+    """A namespace, or a skip where none may be made."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("a network namespace needs root and iproute2")
+    number = os.getpid() % 250
+    made = Namespace(f"tn{os.getpid()}", f"10.231.{number}.1", f"10.231.{number}.2")
+    try:
+        made.up()
+    except subprocess.CalledProcessError as error:
+        made.down()
+        pytest.skip(f"a network namespace is not permitted here: {error.stderr.decode().strip()}")
+    yield made
+    made.down()
+
+
+async def test_both_sides_of_a_partition(stage, namespace, measured):
+    with stage.raw() as client:
+        client.config_set("requirepass", PASSWORD)  # a server off loopback must have one
+    with Proxy(stage.postgres.upstream, namespace.here) as postgres, Proxy(stage.redis.upstream, namespace.here) as hot:
+        own = replace(stage.settings, redis_url=stage.settings.redis_url.replace("//", f"//:{PASSWORD}@"))
+        far = replace(
+            stage.settings,
+            postgres_url=f"postgresql://postgres@{namespace.here}:{postgres.port}/postgres",
+            redis_url=f"redis://:{PASSWORD}@{namespace.here}:{hot.port}/0",
+        )
+        (parted,) = stage.spawn(settings=far, command=("ip", "netns", "exec", namespace.name))
+        await stage.ready()
+        gate = stage.directory / "gate"
+        jobs = [await stage.enqueue("until", str(gate)) for _ in range(5)]
+        await stage.eventually(lambda: len(stage.lines("start")) == 5, "the far one runs them")
+        stage.spawn(settings=own)
+        await stage.ready(2)
+        namespace.part()
+        await stage.eventually(lambda: len(stage.lines("start")) == 10, "the near one runs them")
+        given_up = {line["pid"]: line["at"] for line in stage.lines("cancelled")}
+        taken = [line["at"] for line in stage.lines("start") if line["fence"] == 2]
+        assert set(given_up) == {stage.lines("start")[0]["pid"]}, "the far one gave its jobs up"
+        measured("a parted worker stops its jobs before others start them", min(taken) - max(given_up.values()))
+        assert max(given_up.values()) < min(taken)
+        namespace.join()
+        gate.touch()
+        assert [await job.result(timeout=10) for job in jobs] == [2] * 5
+        report = await stage.proven(40)
+        assert report["overlap"] == 0
+        assert parted.poll() is None
+
+
+async def test_a_worker_parted_from_redis_alone_gives_its_jobs_up(stage):
+    """Its clock tells it so, for nobody else can, before the others take them; PostgreSQL alone is no lease."""
+    with Proxy(stage.redis.upstream) as hot:
+        far = replace(stage.settings, redis_url=f"redis://127.0.0.1:{hot.port}/0")
+        (parted,) = stage.spawn(settings=far)
+        await stage.ready()
+        gate = stage.directory / "gate"
+        jobs = [await stage.enqueue("until", str(gate)) for _ in range(5)]
+        await stage.eventually(lambda: len(stage.lines("start")) == 5, "it runs them")
+        stage.spawn()
+        await stage.ready(2)
+        hot.silence()
+        await stage.eventually(lambda: len(stage.lines("start")) == 10, "the other one runs them")
+        assert [line["pid"] for line in stage.lines("cancelled")] == [parted.pid] * 5
+        gate.touch()
+        assert [await job.result(timeout=20) for job in jobs] == [2] * 5
+        hot.heal()
+        hot.cut()
+        report = await stage.proven()
+        assert report["overlap"] == 0
+
+
+async def test_two_workers_that_see_different_halves(stage):
+    """One sees PostgreSQL only, the other Redis only; together they could do the work, apart neither may pretend to."""
+    with Proxy(stage.redis.upstream) as hot, Proxy(stage.postgres.upstream) as cold:
+        one, two = (
+            *stage.spawn(settings=replace(stage.settings, redis_url=f"redis://127.0.0.1:{hot.port}/0")),
+            *stage.spawn(
+                settings=replace(stage.settings, postgres_url=f"postgresql://postgres@127.0.0.1:{cold.port}/postgres")
+            ),
+        )
+        await stage.ready()
+        async with stage.load(40):
+            await stage.ended(20)
+            hot.silence()
+            cold.refuse()
+            await asyncio.sleep(4)
+            one.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(0.5)
+            one.send_signal(signal.SIGCONT)
+            hot.heal()
+            hot.cut()
+            cold.heal()
+        assert two.poll() is None
+        await stage.proven()
