@@ -58,6 +58,7 @@ _TAKEN: Final = (
     asyncpg.DuplicateFunctionError,
 )
 _CONFLICT_TRIES: Final = 5
+_KEPT_FOR: Final = 30.0  # seconds
 # Seconds for statements that look at everything there is; all others look at a batch.
 _TIMEOUTS: Final = {"stats": 60.0}
 _SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -146,6 +147,19 @@ def _valid_url() -> Iterator[None]:
         raise ConfigurationError(f"postgresql refuses the login: {error}") from error
 
 
+async def _release(pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
+    # The pool knows its connections by the proxies that it lent.
+    await pool.release(cast("asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", connection))
+
+
+def _is_open(connection: asyncpg.Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        # The server closed it, and the driver has given it back to the pool already.
+        return False
+
+
 class Database:
     """The pool and the statements of one schema.
 
@@ -177,6 +191,9 @@ class Database:
         self._command_timeout = command_timeout
         self._statement_cache = statement_cache
         self._pool: asyncpg.Pool | None = None
+        self._most_kept = max(1, max_connections // 2)
+        # Connections that the pool has lent for longer than a statement, and when each was used last.
+        self._kept: list[tuple[asyncpg.Connection, float]] = []
         self._in_use: set[asyncpg.Connection] = set()
         self._heard = 0.0  # when a statement last ended, by the monotonic clock
 
@@ -200,6 +217,8 @@ class Database:
         pool, self._pool = self._pool, None
         if pool is None:
             return
+        while (kept := self._take_kept()) is not None:
+            await _release(pool, kept)
         try:
             await asyncio.wait_for(pool.close(), 5.0)
         except TimeoutError:
@@ -262,19 +281,43 @@ class Database:
     @asynccontextmanager
     async def _borrowed(self) -> AsyncIterator[asyncpg.Connection]:
         pool = self._open_pool()
-        async with pool.acquire(timeout=10.0) as proxy:
-            # the pool's proxy has all of a connection's methods
-            connection = cast("asyncpg.Connection", proxy)
-            began = time.monotonic()
-            self._in_use.add(connection)
-            try:
-                yield connection
-                self._heard = time.monotonic()
-            except TimeoutError:
+        # the pool's proxy has all of a connection's methods
+        connection = self._take_kept() or cast("asyncpg.Connection", await pool.acquire(timeout=10.0))
+        began = time.monotonic()
+        self._in_use.add(connection)
+        try:
+            yield connection
+        except BaseException as error:
+            self._in_use.discard(connection)
+            if isinstance(error, TimeoutError):
                 await self._leave(pool, connection, silent=self._heard < began)
-                raise
-            finally:
-                self._in_use.discard(connection)
+            # Whatever state it is in, the pool sees to it.
+            await _release(pool, connection)
+            raise
+        self._in_use.discard(connection)
+        self._heard = time.monotonic()
+        await self._keep(pool, connection)
+
+    def _take_kept(self) -> asyncpg.Connection | None:
+        while self._kept:
+            connection, _ = self._kept.pop()
+            if _is_open(connection):
+                return connection
+        return None
+
+    async def _keep(self, pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
+        """Keep a connection for the next statement: the way through the pool costs half as much as the statement.
+
+        The last one kept is the next one used. What was not used for a while is given back to the pool, which closes
+        it in time.
+        """
+        closing = self._pool is not pool
+        if closing or len(self._kept) >= self._most_kept or not _is_open(connection):
+            await _release(pool, connection)
+        else:
+            self._kept.append((connection, self._heard))
+        while self._kept and self._kept[0][1] < self._heard - _KEPT_FOR:
+            await _release(pool, self._kept.pop(0)[0])
 
     async def _leave(self, pool: asyncpg.Pool, connection: asyncpg.Connection, *, silent: bool) -> None:
         """Leave a connection on which a statement timed out, without waiting for the statement's cancellation.
@@ -283,6 +326,8 @@ class Database:
         cost a wait of its own. Where none was heard meanwhile, those in use are left too.
         """
         connection.terminate()
+        while (kept := self._take_kept()) is not None:
+            kept.terminate()
         await pool.expire_connections()
         if silent:
             for other in list(self._in_use):

@@ -111,7 +111,10 @@ class Feed:
         self._queues.append(self._queues.pop(0))
 
     async def _sleep(self) -> None:
+        # A timer of our own: `wait_for` would put a task between the wake-up and the lease.
+        poll = _IDLE_POLL * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+        timer = asyncio.get_running_loop().call_later(poll, self.wake)
         try:
-            await asyncio.wait_for(self._signal.wait(), _IDLE_POLL * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
-        except TimeoutError:
-            self._woken = True
+            await self._signal.wait()
+        finally:
+            timer.cancel()
