@@ -8,7 +8,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CORE_SOURCES := $(shell find rust migrations -name '*.rs' -o -name '*.lua' -o -name '*.sql' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 BENCH_ARGS ?=
 
-.PHONY: help setup demo test test-rust test-python check format bench wheel clean
+.PHONY: help setup demo test test-rust test-python check check-faults format bench wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ —/'
@@ -59,6 +59,9 @@ test-rust: setup
 
 test-python: setup
 	$(BIN)/python -m pytest -q tests
+
+check-faults: setup    ## 20 seeds of mixed faults, none of which may break an invariant, and mutants that must
+	$(BIN)/python -m pytest -q -s -m seeds tests/check tests/mutants
 
 check: setup     ## format, lints and types of both languages
 	$(BIN)/ruff check .

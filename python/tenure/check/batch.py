@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import shutil
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -52,18 +53,24 @@ async def run_batch(
     environment: dict[str, str],
     at_once: int,
     show: Callable[[int, Report | str], None],
+    keep: Path | None = None,
 ) -> Batch:
     """Run `tenure check` with these arguments for each seed, so many at a time.
 
-    A process each: what one seed leaves behind in memory, or its crash, is no other seed's.
+    A process each: what one seed leaves behind in memory, or its crash, is no other seed's. What the witnesses of seeds
+    that were not valid wrote is kept in a directory each under `keep`.
     """
     gate = asyncio.Semaphore(at_once)
     results: dict[int, Report | str] = {}
 
     async def one(seed: int) -> None:
         async with gate:
-            results[seed] = await _run(seed, arguments, environment)
-            show(seed, results[seed])
+            kept = None if keep is None else keep / f"seed-{seed}"
+            found = await _run(seed, [*arguments, *(["--keep", str(kept)] if kept else [])], environment)
+            results[seed] = found
+            show(seed, found)
+            if kept is not None and isinstance(found, Report) and found.verdict == "valid":
+                await asyncio.to_thread(shutil.rmtree, kept, ignore_errors=True)
 
     async with asyncio.TaskGroup() as group:
         for seed in seeds:

@@ -89,17 +89,17 @@ async def _faults(scene: Scene, sampler: Sampler, nemeses: list[Nemesis]) -> dic
     """Load and faults together; the effects."""
     stop = asyncio.Event()
     load = asyncio.create_task(scene.client.run(stop))
-    looks = asyncio.create_task(sampler.run())
+    looks = asyncio.create_task(sampler.run(stop))
     try:
         effects = await strike_in_turn(scene, nemeses, scene.plan.seconds)
-        stop.set()
-        await load
-        return effects
     finally:
-        for task in (load, looks):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        stop.set()
+        await asyncio.wait({load, looks}, timeout=_START_SECONDS)
+    for task in (load, looks):
+        if not task.done():
+            raise TenureError(f"a call of the checker's client never came back within {_START_SECONDS:g} s")
+        task.result()
+    return effects
 
 
 async def _quiet(scene: Scene, ledger: Path, app: Tenure) -> Quiet:

@@ -40,7 +40,10 @@ class Samples(msgspec.Struct, kw_only=True):
 
 
 class Sampler:
-    """Takes samples until it is stopped."""
+    """Takes samples.
+
+    Told to stop by an event, not by a cancellation: in a store's client one may come too late to be heard.
+    """
 
     def __init__(self, stage: Stage, history: History) -> None:
         """Prepare."""
@@ -48,15 +51,16 @@ class Sampler:
         self._history = history
         self.samples: Final = Samples(queues=[], counts=[])
 
-    async def run(self) -> None:
-        """Look, rest, look again; a store that is away is looked at later."""
-        while True:
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look, rest, look again until told to stop; a store that is away is looked at later."""
+        while not stop.is_set():
             began = time.monotonic()
             with contextlib.suppress(StoreUnavailable):
                 await self.look()
             cost = time.monotonic() - began
             # Never more than a tenth of the time: the checker must not be the load.
-            await asyncio.sleep(min(_LONG_RUN, max(_EVERY, cost * 10)))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), min(_LONG_RUN, max(_EVERY, cost * 10)))
 
     async def look(self) -> None:
         """One look at each store."""

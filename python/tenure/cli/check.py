@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -15,10 +17,13 @@ from tenure.cli._output import JsonOption, print_json, print_table
 from tenure.errors import ConfigurationError, InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from tenure.check.batch import Batch
     from tenure.check.plan import Plan
     from tenure.check.report import Report
 
+R = TypeVar("R")
 _ENV: Final = "env"
 _BROKEN, _VOID = 1, 6
 _SHOWN: Final = 5
@@ -38,7 +43,9 @@ def check(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 3,
     lease: Annotated[float, typer.Option(min=1.0, help="Seconds that a lease lives without a beat.")] = 2.0,
     report: Annotated[Path | None, typer.Option(help="Write REPORT.json and REPORT.md.")] = None,
-    keep: Annotated[Path | None, typer.Option(help="Keep history, ledger and logs in this directory.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep history, ledger and logs here; of many seeds, the invalid ones'.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Load a schema and keys of its own with mixed work, break things, and judge what is left.
@@ -59,15 +66,30 @@ def check(
         lease_seconds=lease,
     )
     if seeds > 1 or report is not None:
-        batch = asyncio.run(_batch(plan, postgres_url, redis_url, seeds, at_once, quiet=as_json))
+        batch = _run(_batch(plan, postgres_url, redis_url, seeds, at_once, keep, quiet=as_json))
         _tell_batch(batch, report, as_json=as_json)
         worst = "invalid" if batch.crashed or batch.verdicts.get("invalid") else "void" if batch.replays else "valid"
     else:
-        one = asyncio.run(_one(plan, postgres_url, redis_url, keep))
+        one = _run(_one(plan, postgres_url, redis_url, keep))
         _tell(one, as_json=as_json)
         worst = one.verdict
     if worst != "valid":
         raise typer.Exit(_BROKEN if worst == "invalid" else _VOID)
+
+
+def _run(work: Coroutine[Any, Any, R]) -> R:
+    """Run it; a SIGTERM cleans up as a Ctrl-C does."""
+
+    async def main() -> R:
+        task = asyncio.current_task()
+        if task is not None and sys.platform != "win32":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
 
 
 def _url(field: str, given: str | None) -> str | None:
@@ -109,7 +131,14 @@ async def _one(plan: Plan, postgres_url: str | None, redis_url: str | None, keep
 
 
 async def _batch(
-    plan: Plan, postgres_url: str | None, redis_url: str | None, seeds: int, at_once: int, *, quiet: bool
+    plan: Plan,
+    postgres_url: str | None,
+    redis_url: str | None,
+    seeds: int,
+    at_once: int,
+    keep: Path | None,
+    *,
+    quiet: bool,
 ) -> Batch:
     from tenure.check.batch import run_batch  # noqa: PLC0415 - as above
     from tenure.check.stage import postgres_server  # noqa: PLC0415 - likewise
@@ -125,7 +154,7 @@ async def _batch(
     # One PostgreSQL for all, in which each has a schema; a Valkey for each, for a FLUSHALL knows no prefix.
     async with postgres_server(postgres_url) as url:
         environment = {"TENURE_POSTGRES_URL": url, **({"TENURE_REDIS_URL": redis_url} if redis_url else {})}
-        return await run_batch(range(plan.seed, plan.seed + seeds), arguments, environment, at_once, show)
+        return await run_batch(range(plan.seed, plan.seed + seeds), arguments, environment, at_once, show, keep)
 
 
 def _tell(report: Report, *, as_json: bool) -> None:
