@@ -102,6 +102,8 @@ def a_guard_that_let_through_too_late(evidence):
 def a_job_that_never_ends(evidence):
     evidence.jobs.append(job("stuck", status="PENDING", attempts=0, fence=0, result=None, completed_at=None))
     evidence.history[0].value["jobs"].append({"id": "stuck", "kind": "quick", "key": None, "needs": []})
+    evidence.history[1].value["got"].append("stuck")
+    evidence.samples = None
 
 
 @breaks("I4")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
-from tenure import JobCancelled, JobContext, JobFailed
+from tenure import JobCancelled, JobContext, JobFailed, StoreUnavailable
 from tenure._attempt import Attempt
+from tenure._database import Database
 from tenure._rescue import rescue
 from tests.invariants import assert_invariants
 
@@ -109,4 +111,70 @@ async def test_poison_takes_its_dependents_along_as_their_policy_says(app, lose,
     assert (await app.admin.dead_letter(job.id)).reason == "poison"
     async with app.worker():
         assert await after.result(timeout=10) == "ran"
+    await assert_invariants(raw_postgres, migrated_schema, jobs=2)
+
+
+@pytest.mark.parametrize("committed", [False, True], ids=["rolled back", "committed"])
+async def test_a_rescue_that_is_cut_off_is_decided_again_at_once(
+    app, lose, raw_postgres, migrated_schema, monkeypatch, committed
+):
+    """Not after the grace of ten seconds, in which nobody else is given its leases."""
+
+    @app.job()
+    async def fence(context: JobContext) -> int:
+        return context.fence
+
+    jobs = await app.enqueue_many([fence.request() for _ in range(5)])
+    await lose(jobs)
+    original, cut = Database.atomically, []
+
+    async def atomically(self, work):
+        if work.__qualname__.startswith("rescue.") and not cut:
+            if committed:
+                await original(self, work)
+            cut.append(time.monotonic())
+            raise StoreUnavailable("the session was cut")
+        return await original(self, work)
+
+    monkeypatch.setattr(Database, "atomically", atomically)
+    async with app.worker(concurrency=5):
+        assert [await job.result(timeout=10) for job in jobs] == [2] * 5
+    assert time.monotonic() - cut[0] < 4.0
+    await assert_invariants(raw_postgres, migrated_schema, jobs=5)
+
+
+async def test_a_start_in_an_open_transaction_holds_up_no_other_rescue(
+    app, lose, raw_postgres, migrated_schema, eventually
+):
+    """A process stopped in the middle of a statement keeps its rows; once it goes on, its attempts are lost too."""
+
+    @app.job()
+    async def fence(context: JobContext) -> int:
+        return context.fence
+
+    stuck, other = await app.enqueue_many([fence.request() for _ in range(2)])
+    await lose([stuck, other])
+    # as if the start of the first were not committed yet
+    attempts = f"{migrated_schema}.job_executions"
+    kept = await raw_postgres.fetchrow(f"DELETE FROM {attempts} WHERE job_id = $1 RETURNING *", stuck.id)
+    jobs = f"{migrated_schema}.jobs"
+    await raw_postgres.execute(
+        f"UPDATE {jobs} SET status = 'PENDING', fence = 0, attempts = 0, worker_id = NULL WHERE job_id = $1", stuck.id
+    )
+    transaction = raw_postgres.transaction()
+    await transaction.start()
+    await raw_postgres.execute(
+        f"UPDATE {jobs} SET status = 'PROCESSING', fence = 1, attempts = 1, worker_id = $2 WHERE job_id = $1",
+        stuck.id,
+        kept["worker_id"],
+    )
+    async with app.worker(concurrency=5):
+        assert await other.result(timeout=5) == 2
+        places = ", ".join(f"${n + 1}" for n in range(len(kept)))
+        await raw_postgres.execute(
+            f"INSERT INTO {attempts} ({', '.join(kept.keys())}) VALUES ({places})", *kept.values()
+        )
+        await transaction.commit()
+        assert await stuck.result(timeout=10) == 2
+    assert [(one.fence, one.status) for one in await stuck.executions()] == [(1, "LOST"), (2, "COMPLETED")]
     await assert_invariants(raw_postgres, migrated_schema, jobs=2)

@@ -1,6 +1,8 @@
 -- Take back expired leases. A recorded attempt is lost: it counts as a crash, and its job goes back to the queue, or to
 -- the dead letters when its attempts or its crashes ran out. A lease whose start was never recorded only burns its fence, so that
--- its late owner can record nothing; where starts are recorded behind the run it may have run, and counts as lost too.
+-- its late owner can record nothing; where starts are recorded behind the run it may have run, and counts as lost too. Rows that
+-- somebody else holds are passed over: a process that was stopped in the middle of a statement holds its rows for as long as it
+-- likes, and others must not wait for it. The rows of recorded attempts are the next statement's, `lost.sql`.
 WITH expired AS (
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[]) AS x(job_id, fence, execution_id, dlq_id)
 ), taken AS (
@@ -18,7 +20,7 @@ WITH expired AS (
     WHERE (j.fence = x.fence AND j.status = 'PROCESSING')
         OR (j.fence = x.fence - 1 AND j.status IN ('PENDING', 'SCHEDULED'))
     ORDER BY j.job_id
-    FOR NO KEY UPDATE OF j
+    FOR NO KEY UPDATE OF j SKIP LOCKED
 ), rescued AS (
     UPDATE {schema}.jobs AS j
     SET status = t.status,
@@ -33,11 +35,6 @@ WITH expired AS (
     WHERE j.job_id = t.job_id
     RETURNING j.job_id, j.queue, j.fence, j.status, j.has_dependents, j.job_type, j.payload, j.payload_format, j.priority,
         j.attempts, j.error, j.tags, j.metadata, t.recorded, t.ran, t.reason, t.execution_id, t.dlq_id
-), audited AS (
-    UPDATE {schema}.job_executions AS e
-    SET status = 'LOST', completed_at = now(), error = 'the worker was lost'
-    FROM rescued AS r
-    WHERE r.recorded AND e.job_id = r.job_id AND e.fence = r.fence
 ), unrecorded AS (
     INSERT INTO {schema}.job_executions (execution_id, job_id, fence, attempt, status, started_at, completed_at, error)
     SELECT execution_id, job_id, fence, attempts, 'LOST', now(), now(), 'the worker was lost before it recorded the start'
@@ -53,4 +50,4 @@ WITH expired AS (
     WHERE status = 'FAILED'
     ON CONFLICT (original_job_id) DO NOTHING
 )
-SELECT job_id, fence, status, has_dependents, ran FROM rescued
+SELECT job_id, fence, status, has_dependents, ran, recorded FROM rescued

@@ -10,5 +10,6 @@ nemesis, nemeses       faults, and their turn
 history, ledger, sampler    what clients asked, what handlers did, what the stores looked like meanwhile
 evidence        everything that the witnesses said
 invariants      every invariant by its name
-report, run, batch     what came of a run, and of many
+report, timeline    what came of a run
+run, batch      one run, and many
 """

@@ -95,7 +95,7 @@ def i10_priority(evidence: Evidence) -> Iterator[Breach]:
     """I10: when a lease is given, no job of a higher priority was ready in its queue for the whole of the call.
 
     A job counts as ready from the end of its push to the beginning of the call that leased it, unless Redis lost it
-    in between.
+    in between, or a client may have taken it out.
     """
     if evidence.ledger is None:
         return
@@ -103,11 +103,17 @@ def i10_priority(evidence: Evidence) -> Iterator[Breach]:
     losses = sorted(
         event.t_mono_ns for event in evidence.history or () if event.f in ("wipe", "flushall", "client-kill")
     )
+    steered = {event.value.get("job") for event in evidence.history or () if event.f in ("cancel", "retry")}
     ready: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
     for push in evidence.ledger.pushes:
         for job, _, priority in push.jobs:
             until = leased.get(job)
-            if until is not None and until > push.ended_ns and not _within(losses, push.began_ns, until):
+            if (
+                until is not None
+                and job not in steered
+                and until > push.ended_ns
+                and not _within(losses, push.began_ns, until)
+            ):
                 ready[push.queue, priority].append((push.ended_ns, until))
     latest = {key: _running_latest(sorted(spans)) for key, spans in ready.items()}
     for call in evidence.ledger.leases:

@@ -50,4 +50,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def replay(self) -> str:
         """The command that does the same again."""
-        return f"tenure check --seed {self.seed} --seconds {self.seconds:g} --nemesis {','.join(self.nemeses)}"
+        words = ["tenure", "check", "--seed", str(self.seed), "--seconds", f"{self.seconds:g}"]
+        words += ["--nemesis", ",".join(self.nemeses) or "none"]
+        usual = Plan(seed=self.seed)
+        for option, field in (("rate", "rate"), ("workers", "workers"), ("lease", "lease_seconds")):
+            if getattr(self, field) != getattr(usual, field):
+                words += [f"--{option}", f"{getattr(self, field):g}"]
+        return " ".join(words)

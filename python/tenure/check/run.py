@@ -10,6 +10,8 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tenure._reconcile import FIRST_ID, NOT_AT_ALL, PAGE
 from tenure.check import jobs
 from tenure.check.client import Client
@@ -24,6 +26,7 @@ from tenure.check.nemesis import Scene, strike_in_turn
 from tenure.check.report import Report, make_report
 from tenure.check.sampler import Sampler
 from tenure.check.stage import Stage, stage
+from tenure.check.timeline import write_timelines
 from tenure.errors import StoreUnavailable, TenureError
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ async def run_check(
         plan: what to do.
         postgres_url: of a role that may create a schema.
         redis_url: of a user that may do what the nemeses need.
-        directory: where history, ledger and the workers' logs go.
+        directory: where history, ledger, the workers' logs, the report and the failing jobs' timelines go.
         extra: nemeses of the caller's own, beside those that the plan names.
     """
     began = time.monotonic()
@@ -82,7 +85,10 @@ async def run_check(
         evidence.samples, evidence.quiet, evidence.deaths = sampler.samples, quiet, dict(fleet.deaths)
         evidence.concurrency, evidence.clock_offset = plan.concurrency, offset
         breaches = judge(evidence)
-        return make_report(plan, evidence, breaches, effects, time.monotonic() - began, drained - healed)
+        report = make_report(plan, evidence, breaches, effects, time.monotonic() - began, drained - healed)
+        (directory / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+        write_timelines(evidence, breaches, directory / "timelines.txt")
+        return report
 
 
 async def _faults(scene: Scene, sampler: Sampler, nemeses: list[Nemesis]) -> dict[str, int]:
