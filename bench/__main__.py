@@ -58,11 +58,14 @@ def _options(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="length of a latency run. Defaults to 20")
     parser.add_argument("--window", type=float, help="seconds for which the idle fleet is watched. Defaults to 20")
     parser.add_argument("--concurrency", type=int, default=300, help="slots of a draining process. Defaults to 300")
+    parser.add_argument("--million", action="store_true", help="a backlog of a million jobs too: minutes, a gigabyte")
+    parser.add_argument("--minutes", type=float, help="for which a transaction is held open. Defaults to 1/3")
     parser.add_argument("--name", help="of the file in bench/results. Defaults to latest; a quick run keeps none")
     options = parser.parse_args(given)
     options.jobs = options.jobs or (300 if options.quick else 50_000)
     options.seconds = options.seconds or (0.2 if options.quick else 20.0)
     options.window = options.window or (1.0 if options.quick else 20.0)
+    options.minutes = options.minutes or (0.02 if options.quick else 1 / 3)
     return options
 
 

@@ -30,6 +30,8 @@ async def machine(servers: Servers) -> dict[str, str]:
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
+        # What others did just before: figures of a busy machine are those of its rest.
+        "load before": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB",
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bench.idle import idle, import_ms
+from bench.backlog import backlog
+from bench.heartbeats import heartbeats
+from bench.held import held
+from bench.idle import idle, idle_crew, import_ms
+from bench.perjob import per_job
 from bench.seed import cascade, creation, fan_out, life
 from bench.space import Space, space
 from bench.stress import stress
@@ -77,8 +81,38 @@ def _lone(session: Session) -> list[Row]:
 
 
 def _idle(session: Session) -> list[Row]:
-    found = session.row(idle, 2 if session.quick else 10, session.options.window)
-    return [{**found, "import_ms": import_ms(rounds=1 if session.quick else 7)}]
+    quick, window = session.quick, session.options.window
+    rows = [session.row(idle, 1 if quick else 10, window)]
+    rows.append(session.row(idle_crew, 2 if quick else 10, 5 if quick else 10, window))
+    return [*rows, {"name": "import", "import_ms": import_ms(rounds=1 if quick else 7)}]
+
+
+def _heartbeats(session: Session) -> list[Row]:
+    each, every_ms, seconds = (10, 100, 0.5) if session.quick else (250, 500, 10.0)
+    return [session.row(heartbeats, each, every_ms, leases, seconds) for leases in (0, 1)]
+
+
+def _backlog(session: Session) -> list[Row]:
+    sizes = (200, 1000) if session.quick else (1_000, 10_000, 100_000)
+    return [session.row(backlog, ready) for ready in (*sizes, *_million(session))]
+
+
+def _growth(session: Session) -> list[Row]:
+    jobs, sizes, most = (300, (100, 300), 2) if session.quick else (50_000, (1_000, 10_000, 100_000), 8)
+    rows = [session.row(metered_drain, mode, jobs, n, 100) for mode in MODES for n in (1, 2, 4, 8) if n <= most]
+    return rows + [session.row(metered_drain, "before", size, 2, 300) for size in (*sizes, *_million(session))]
+
+
+def _million(session: Session) -> tuple[int, ...]:
+    return (1_000_000,) if session.options.million else ()
+
+
+def _per_job(session: Session) -> list[Row]:
+    return [row for mode in MODES for row in session.rows(per_job, mode, 300 if session.quick else 20_000)]
+
+
+def _held(session: Session) -> list[Row]:
+    return [session.row(held, "before", session.options.minutes * 60)]
 
 
 def _seed(session: Session) -> list[Row]:
@@ -106,7 +140,12 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "drain": _drain,
     "latency": _latency,
     "lone": _lone,
+    "per_job": _per_job,
+    "growth": _growth,
+    "backlog": _backlog,
+    "heartbeats": _heartbeats,
     "idle": _idle,
+    "held": _held,
     "seed": _seed,
     "stress": _stress,
 }

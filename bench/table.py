@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 HERE: Final = Path(__file__).parent
-_NAMES: Final = ("name", "mode", "processes", "concurrency", "rate", "jobs", "workers")  # what tells two cases apart
+# What tells two cases apart.
+_NAMES: Final = (
+    "name",
+    "mode",
+    "processes",
+    "concurrency",
+    "rate",
+    "jobs",
+    "workers",
+    "ready",
+    "leases_each",
+)
 _BEGIN: Final = "<!-- figures: python -m bench.table -->"
 _END: Final = "<!-- end of figures -->"
 
