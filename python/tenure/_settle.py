@@ -110,6 +110,8 @@ class Settler:
             await self._settle(batch)
         except Exception:
             logger.exception("settling failed, the rescuer will take the leases back: %d", len(batch))
+            # It can only if nobody extends them any more.
+            self._engine.core.drop([ending.lease.key for ending in batch])
         finally:
             self._unsettled -= len(batch)
             self._on_settled()
@@ -142,7 +144,13 @@ class Settler:
         if left := [ending for ending in batch if ending.outcome is None]:
             # Jobs that others depend on, and leases that were lost: few. The transaction lets the release see, with a
             # newer snapshot, dependents that were enqueued while the jobs were being settled.
-            ready, cancelled = await self._database.atomically(lambda own: self._apply_parents(left, own))
+            try:
+                ready, cancelled = await self._database.atomically(lambda own: self._apply_parents(left, own))
+            except BaseException:
+                # What was found inside a transaction that did not commit is not so: the next try must ask again.
+                for ending in left:
+                    ending.outcome = None
+                raise
             await self._publish_cancelled(cancelled)
             if cancelled:
                 # A job may have been cancelled with its parent in the very batch that settles it.

@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
-from tenure import Dead, JobCancelled, JobFailed
+from tenure import Dead, JobCancelled, JobFailed, StoreUnavailable
+from tenure._database import Database
+from tenure._settle import Settler
 from tests.invariants import assert_invariants
 
 
@@ -171,3 +173,53 @@ async def test_producers_that_race_for_a_parents_key_agree_on_the_parent(open_ap
     assert sum(parent.created for parent, _ in made) == 1
     async with app.worker():
         assert [await child.result(timeout=10) for _, child in made] == [str(number) for number in range(10, 30)]
+
+
+@pytest.mark.parametrize("fail", [False, True], ids=["completed", "failed"])
+async def test_an_ending_whose_transaction_was_cut_is_settled_again(
+    open_app, app, step, raw_postgres, migrated_schema, monkeypatch, fail
+):
+    """What it found before the roll-back is not so; else the job runs for ever under a lease that lives on."""
+    original, cut = Database.atomically, []
+
+    async def atomically(self, work):
+        async def cut_off(connection):
+            await work(connection)
+            cut.append(1)
+            raise StoreUnavailable("the session was cut")
+
+        if work.__qualname__.startswith("Settler.") and not cut:
+            return await original(self, cut_off)
+        return await original(self, work)
+
+    monkeypatch.setattr(Database, "atomically", atomically)
+    await open_app(app)
+    parent = await step.enqueue("parent", fail)
+    child = await step.options(depends_on=[parent], on_failure="run").enqueue("child")
+    async with app.worker():
+        assert await child.result(timeout=5) == "child"
+    assert cut
+    assert [one.fence for one in await parent.executions()] == [1]
+    await assert_invariants(raw_postgres, migrated_schema, jobs=2)
+
+
+async def test_leases_whose_settling_failed_are_rescued(
+    open_app, app, step, raw_postgres, migrated_schema, monkeypatch
+):
+    """A bug must not keep a job under a lease that its worker extends for ever."""
+    original, failed = Settler._commit, []
+
+    async def commit(self, batch, *, uncertain):
+        if not failed:
+            failed.append(1)
+            raise ZeroDivisionError
+        await original(self, batch, uncertain=uncertain)
+
+    monkeypatch.setattr(Settler, "_commit", commit)
+    app.job(name="again", max_retries=2)(step.handler)
+    await open_app(app)
+    job = await app.enqueue("again", {"name": "x"})
+    async with app.worker():
+        assert await job.result(timeout=15) == "x"
+    assert [one.status for one in await job.executions()] == ["LOST", "COMPLETED"]
+    await assert_invariants(raw_postgres, migrated_schema, jobs=1)
