@@ -163,27 +163,26 @@ def _created(job: NewJob) -> Enqueued:
     return Enqueued(job.job_id, job.profile.job_type, job.profile.queue, True)  # noqa: FBT003 - a Struct is quick by position
 
 
-def _columns(jobs: Sequence[NewJob], *, with_edges: bool) -> tuple[list[Any], ...]:
-    """The jobs as the arrays of `enqueue.sql`, in its order: first those of the jobs, then those of their profiles.
+def _columns(jobs: Sequence[NewJob], *, with_edges: bool) -> tuple[Any, ...]:
+    """The jobs as the parameters of `enqueue.sql`, in its order.
 
-    Every element of an array costs the driver a look. So what all jobs have as its default is an empty array, which the
-    statement reads as such.
+    Every element of an array costs the driver a look. So what all jobs have as its default is an empty array, and a
+    profile that they share goes once.
     """
-    first = jobs[0].profile
+    profiles = [job.profile for job in jobs]
+    shared = all(profile is profiles[0] for profile in profiles)
+    if shared:
+        profiles = profiles[:1]
     keys = [job.options.idempotency_key for job in jobs]
-    places: list[int] = []
-    profiles: dict[Profile, int] = {first: 1}
-    if not all(job.profile is first for job in jobs):
-        places = [profiles.setdefault(job.profile, len(profiles) + 1) for job in jobs]
     return (
         [job.job_id for job in jobs],
         [job.payload for job in jobs],
-        places,
         keys if any(keys) else [],
         [job.pending_dependencies for job in jobs] if with_edges else [],
         [job.has_dependents for job in jobs] if with_edges else [],
         [job.cancelled for job in jobs] if with_edges else [],
         *([getattr(profile, name) for profile in profiles] for name in Profile.__struct_fields__),
+        shared,
     )
 
 

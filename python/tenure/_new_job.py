@@ -18,10 +18,7 @@ _MOST_KEPT: Final = 64
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """What the jobs of one type and with the same options have in common; the columns of `enqueue.sql`, in its order.
-
-    A batch names each of its few profiles once, and each job its profile's place.
-    """
+    """What the jobs of one type and with the same options have in common; columns of `enqueue.sql`, in its order."""
 
     job_type: str
     queue: str

@@ -1,16 +1,24 @@
 -- Insert a batch of jobs. A job id or an idempotency key that exists already inserts nothing, so the same batch may be
--- sent again after an unknown outcome. Each job names its profile by its place; where there is one only, none does. Arrays that
--- are shorter than that of the ids stand for defaults. run_at: a given time, or the server's now plus a delay. Returns how many
--- were new, their ids only if not all were, and the time.
+-- sent again after an unknown outcome. Where all jobs have one profile ($18), its columns hold one element each, else one for each
+-- job. Other arrays that are shorter than that of the ids stand for defaults. run_at: a given time, or the server's now plus a
+-- delay. Returns how many were new, their ids only if not all were, and the time.
 WITH inserted AS (
     INSERT INTO {schema}.jobs (
-        job_id, job_type, queue, payload, payload_format, priority, mode, max_retries, timeout_ms, idempotency_key,
-        pending_dependencies, has_dependents, tags, metadata, run_at, status, completed_at
+        job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
+        max_retries, timeout_ms, tags, metadata, run_at, status, completed_at
     )
     SELECT
-        u.job_id, p.job_type, p.queue, u.payload, p.payload_format, p.priority, p.mode, p.max_retries, p.timeout_ms,
-        u.idempotency_key, COALESCE(u.pending_dependencies, 0), COALESCE(u.has_dependents, false),
-        COALESCE(p.tags::text[], '{}'), COALESCE(p.metadata::jsonb, '{}'), r.run_at,
+        u.job_id, u.payload, u.idempotency_key, COALESCE(u.pending_dependencies, 0), COALESCE(u.has_dependents, false),
+        CASE WHEN $18::boolean THEN ($7::text[])[1] ELSE u.job_type END,
+        CASE WHEN $18::boolean THEN ($8::text[])[1] ELSE u.queue END,
+        CASE WHEN $18::boolean THEN ($9::text[])[1] ELSE u.payload_format END,
+        CASE WHEN $18::boolean THEN ($10::smallint[])[1] ELSE u.priority END,
+        CASE WHEN $18::boolean THEN ($11::text[])[1] ELSE u.mode END,
+        CASE WHEN $18::boolean THEN ($12::int[])[1] ELSE u.max_retries END,
+        CASE WHEN $18::boolean THEN ($13::int[])[1] ELSE u.timeout_ms END,
+        COALESCE(CASE WHEN $18::boolean THEN ($14::text[])[1] ELSE u.tags END::text[], '{}'),
+        COALESCE(CASE WHEN $18::boolean THEN ($15::text[])[1] ELSE u.metadata END::jsonb, '{}'),
+        r.run_at,
         CASE
             WHEN u.cancelled THEN 'CANCELLED'
             WHEN u.pending_dependencies > 0 THEN 'BLOCKED'
@@ -18,15 +26,20 @@ WITH inserted AS (
             ELSE 'PENDING'
         END,
         CASE WHEN u.cancelled THEN now() END
-    FROM unnest($1::uuid[], $2::bytea[], $3::int[], $4::text[], $5::int[], $6::boolean[], $7::boolean[])
-        AS u(job_id, payload, profile, idempotency_key, pending_dependencies, has_dependents, cancelled)
-    JOIN unnest(
-        $8::text[], $9::text[], $10::text[], $11::smallint[], $12::text[], $13::int[], $14::int[], $15::text[], $16::text[],
-        $17::timestamptz[], $18::bigint[]
-    ) WITH ORDINALITY AS p(
-        job_type, queue, payload_format, priority, mode, max_retries, timeout_ms, tags, metadata, run_at, delay_ms, place
-    ) ON p.place = COALESCE(u.profile, 1)
-    CROSS JOIN LATERAL (SELECT COALESCE(p.run_at, now() + p.delay_ms * interval '1 millisecond') AS run_at) AS r
+    FROM unnest(
+        $1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::boolean[], $6::boolean[], $7::text[], $8::text[], $9::text[],
+        $10::smallint[], $11::text[], $12::int[], $13::int[], $14::text[], $15::text[], $16::timestamptz[], $17::bigint[]
+    ) AS u(
+        job_id, payload, idempotency_key, pending_dependencies, has_dependents, cancelled, job_type, queue, payload_format,
+        priority, mode, max_retries, timeout_ms, tags, metadata, run_at, delay_ms
+    )
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN $18::boolean THEN ($16::timestamptz[])[1] ELSE u.run_at END AS at,
+            CASE WHEN $18::boolean THEN ($17::bigint[])[1] ELSE u.delay_ms END AS delay_ms
+    ) AS given
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(given.at, now() + given.delay_ms * interval '1 millisecond') AS run_at
+    ) AS r
     ON CONFLICT DO NOTHING
     RETURNING job_id
 )
