@@ -7,7 +7,7 @@ import functools
 import random
 import re
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -59,6 +59,17 @@ _TAKEN: Final = (
 )
 _CONFLICT_TRIES: Final = 5
 _KEPT_FOR: Final = 30.0  # seconds
+# The statements of every attempt. To plan one takes longer than to run it on few jobs, and the planner would rather
+# plan each time: a small batch looks cheaper than the average one. So their sessions plan once, and what the planner
+# may choose from is narrowed to looking up each job by its key: a plan that was made while the tables were empty must
+# still be right when they are not.
+_PINNED: Final = frozenset({"start", "complete", "record", "settle"})
+_PINNED_PLANS: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 # Seconds for statements that look at everything there is; all others look at a batch.
 _TIMEOUTS: Final = {"stats": 60.0}
 _SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -147,11 +158,6 @@ def _valid_url() -> Iterator[None]:
         raise ConfigurationError(f"postgresql refuses the login: {error}") from error
 
 
-async def _release(pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
-    # The pool knows its connections by the proxies that it lent.
-    await pool.release(cast("asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", connection))
-
-
 def _is_open(connection: asyncpg.Connection) -> bool:
     try:
         return not connection.is_closed()
@@ -160,10 +166,100 @@ def _is_open(connection: asyncpg.Connection) -> bool:
         return False
 
 
-class Database:
-    """The pool and the statements of one schema.
+class _Lender:
+    """Lends the connections of one pool, and keeps those it gets back for the next statement.
 
-    Each call borrows a connection for one statement; nothing holds a transaction while a job runs.
+    The way through the driver's pool costs half as much as a statement. The connection kept last is the next one used;
+    what was not used for a while is given back to the pool, which closes it in time.
+    """
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._kept: list[tuple[asyncpg.Connection, float]] = []  # and when each was used last
+        self._in_use: set[asyncpg.Connection] = set()
+        self._heard = 0.0  # when a statement last ended, by the monotonic clock
+        self._closing = False
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Close the connections; a statement that does not end within 5 s is cut off."""
+        self._closing = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        while (kept := self._take_kept()) is not None:
+            await self._release(kept)
+        try:
+            await asyncio.wait_for(self._pool.close(), 5.0)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for a statement or a transaction."""
+        # the pool's proxy has all of a connection's methods
+        connection = self._take_kept() or cast("asyncpg.Connection", await self._pool.acquire(timeout=10.0))
+        began = time.monotonic()
+        self._in_use.add(connection)
+        try:
+            yield connection
+        except BaseException as error:
+            self._in_use.discard(connection)
+            if isinstance(error, TimeoutError):
+                await self._leave(connection, silent=self._heard < began)
+            # Whatever state it is in, the pool sees to it.
+            await self._release(connection)
+            raise
+        self._in_use.discard(connection)
+        self._heard = time.monotonic()
+        await self._keep(connection)
+
+    def _take_kept(self) -> asyncpg.Connection | None:
+        while self._kept:
+            connection, _ = self._kept.pop()
+            if _is_open(connection):
+                return connection
+        return None
+
+    async def _keep(self, connection: asyncpg.Connection) -> None:
+        if self._closing or not _is_open(connection):
+            await self._release(connection)
+            return
+        self._kept.append((connection, self._heard))
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        """Give back what was not used for a while, until nothing is kept."""
+        while self._kept:
+            await asyncio.sleep(_KEPT_FOR)
+            while self._kept and self._kept[0][1] < time.monotonic() - _KEPT_FOR:
+                await self._release(self._kept.pop(0)[0])
+        self._sweeper = None
+
+    async def _leave(self, connection: asyncpg.Connection, *, silent: bool) -> None:
+        """Leave a connection on which a statement timed out, without waiting for the statement's cancellation.
+
+        The idle ones may have fallen silent with it: they are replaced before they are used again, for each would
+        cost a wait of its own. Where none was heard meanwhile, those in use are left too.
+        """
+        connection.terminate()
+        while (kept := self._take_kept()) is not None:
+            kept.terminate()
+        await self._pool.expire_connections()
+        if silent:
+            for other in list(self._in_use):
+                other.terminate()
+
+    async def _release(self, connection: asyncpg.Connection) -> None:
+        # The pool knows its connections by the proxies that it lent.
+        await self._pool.release(cast("asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", connection))
+
+
+class Database:
+    """The connections and the statements of one schema.
+
+    Each call borrows a connection for one statement; nothing holds a transaction while a job runs. The statements that
+    every attempt needs have connections of their own, on which their plans are made once (see `_PINNED`).
     """
 
     def __init__(
@@ -190,39 +286,36 @@ class Database:
         self._max_connections = max_connections
         self._command_timeout = command_timeout
         self._statement_cache = statement_cache
-        self._pool: asyncpg.Pool | None = None
-        self._most_kept = max(1, max_connections // 2)
-        # Connections that the pool has lent for longer than a statement, and when each was used last.
-        self._kept: list[tuple[asyncpg.Connection, float]] = []
-        self._in_use: set[asyncpg.Connection] = set()
-        self._heard = 0.0  # when a statement last ended, by the monotonic clock
+        self._lender: _Lender | None = None
+        self._pinned: _Lender | None = None
 
     async def open(self) -> None:
-        """Open the pool's first connection, so that a wrong URL is told at once."""
+        """Open the first connection, so that a wrong URL is told at once."""
         with _translated(self.schema), _valid_url():
-            self._pool = await asyncpg.create_pool(
-                self._url,
-                min_size=1,
-                max_size=self._max_connections,
-                max_inactive_connection_lifetime=60.0,
-                timeout=10.0,
-                command_timeout=self._command_timeout,
-                statement_cache_size=self._statement_cache,
-                reset=_keep_session,
-                server_settings=_session(10.0),
-            )
+            pinned = self._max_connections // 2
+            self._lender = await self._lends(self._max_connections - pinned, least=1, settings={})
+            if pinned:
+                self._pinned = await self._lends(pinned, least=0, settings=_PINNED_PLANS)
+
+    async def _lends(self, most: int, *, least: int, settings: dict[str, str]) -> _Lender:
+        pool = await asyncpg.create_pool(
+            self._url,
+            min_size=least,
+            max_size=most,
+            max_inactive_connection_lifetime=60.0,
+            timeout=10.0,
+            command_timeout=self._command_timeout,
+            statement_cache_size=self._statement_cache,
+            reset=_keep_session,
+            server_settings=_session(10.0) | settings,
+        )
+        return _Lender(pool)
 
     async def close(self) -> None:
-        """Close the pool; a statement that does not end within 5 s is cut off."""
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        while (kept := self._take_kept()) is not None:
-            await _release(pool, kept)
-        try:
-            await asyncio.wait_for(pool.close(), 5.0)
-        except TimeoutError:
-            pool.terminate()
+        """Close all connections; a statement that does not end within 5 s is cut off."""
+        lenders = self._lender, self._pinned
+        self._lender = self._pinned = None
+        await asyncio.gather(*(lender.close() for lender in lenders if lender is not None))
 
     def sql(self, name: str) -> str:
         """The text of the statement called `name`."""
@@ -275,65 +368,11 @@ class Database:
         raise AssertionError
 
     async def _borrowed_fetch(self, name: str, args: Sequence[object]) -> list[asyncpg.Record]:
-        async with self._borrowed() as connection:
+        async with self._borrowed(name in _PINNED) as connection:
             return await connection.fetch(self.sql(name), *args, timeout=_TIMEOUTS.get(name))
 
-    @asynccontextmanager
-    async def _borrowed(self) -> AsyncIterator[asyncpg.Connection]:
-        pool = self._open_pool()
-        # the pool's proxy has all of a connection's methods
-        connection = self._take_kept() or cast("asyncpg.Connection", await pool.acquire(timeout=10.0))
-        began = time.monotonic()
-        self._in_use.add(connection)
-        try:
-            yield connection
-        except BaseException as error:
-            self._in_use.discard(connection)
-            if isinstance(error, TimeoutError):
-                await self._leave(pool, connection, silent=self._heard < began)
-            # Whatever state it is in, the pool sees to it.
-            await _release(pool, connection)
-            raise
-        self._in_use.discard(connection)
-        self._heard = time.monotonic()
-        await self._keep(pool, connection)
-
-    def _take_kept(self) -> asyncpg.Connection | None:
-        while self._kept:
-            connection, _ = self._kept.pop()
-            if _is_open(connection):
-                return connection
-        return None
-
-    async def _keep(self, pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
-        """Keep a connection for the next statement: the way through the pool costs half as much as the statement.
-
-        The last one kept is the next one used. What was not used for a while is given back to the pool, which closes
-        it in time.
-        """
-        closing = self._pool is not pool
-        if closing or len(self._kept) >= self._most_kept or not _is_open(connection):
-            await _release(pool, connection)
-        else:
-            self._kept.append((connection, self._heard))
-        while self._kept and self._kept[0][1] < self._heard - _KEPT_FOR:
-            await _release(pool, self._kept.pop(0)[0])
-
-    async def _leave(self, pool: asyncpg.Pool, connection: asyncpg.Connection, *, silent: bool) -> None:
-        """Leave a connection on which a statement timed out, without waiting for the statement's cancellation.
-
-        The idle ones may have fallen silent with it: they are replaced before they are used again, for each would
-        cost a wait of its own. Where none was heard meanwhile, those in use are left too.
-        """
-        connection.terminate()
-        while (kept := self._take_kept()) is not None:
-            kept.terminate()
-        await pool.expire_connections()
-        if silent:
-            for other in list(self._in_use):
-                other.terminate()
-
-    def _open_pool(self) -> asyncpg.Pool:
-        if self._pool is None:
+    def _borrowed(self, pinned: bool = False) -> AbstractAsyncContextManager[asyncpg.Connection]:  # noqa: FBT001, FBT002 - private
+        lender = (self._pinned if pinned else None) or self._lender
+        if lender is None:
             raise StoreUnavailable("postgresql cannot be asked: the pool is closed")
-        return self._pool
+        return lender.lent()
