@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 
 from bench.machine import machine
+from bench.picture import draw
 from bench.plan import PARTS, Session
 from bench.servers import servers
 from bench.table import print_figures
@@ -39,10 +41,14 @@ def main(given: Sequence[str] | None = None) -> int:
         for part in options.only or PARTS:
             figures[part] = PARTS[part](session)
     print_figures(console, figures)
-    if not options.quick or options.name:
-        path = RESULTS / f"{options.name or 'latest'}.json"
-        path.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-        console.print(f"kept in {path}")
+    if options.quick and not options.name:
+        with tempfile.TemporaryDirectory() as directory:
+            draw(figures, Path(directory) / "quick.svg")
+        return 0
+    path = RESULTS / f"{options.name or 'latest'}.json"
+    path.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    draw(figures, path.with_suffix(".svg"))
+    console.print(f"kept in {path}, and as a picture beside it")
     return 0
 
 

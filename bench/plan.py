@@ -10,6 +10,7 @@ from bench.backlog import backlog
 from bench.heartbeats import heartbeats
 from bench.held import held
 from bench.idle import idle, idle_crew, import_ms
+from bench.locusts import locusts
 from bench.perjob import per_job
 from bench.seed import cascade, creation, fan_out, life
 from bench.space import Space, space
@@ -64,7 +65,8 @@ def _enqueue(session: Session) -> list[Row]:
 
 def _drain(session: Session) -> list[Row]:
     options = session.options
-    return [session.row(metered_drain, mode, options.jobs, n, options.concurrency) for mode in MODES for n in (1, 2)]
+    counts = (1,) if session.quick else (1, 2)
+    return [session.row(metered_drain, mode, options.jobs, n, options.concurrency) for mode in MODES for n in counts]
 
 
 async def metered_drain(here: Space, mode: str, jobs: int, processes: int, concurrency: int) -> object:
@@ -73,7 +75,8 @@ async def metered_drain(here: Space, mode: str, jobs: int, processes: int, concu
 
 
 def _latency(session: Session) -> list[Row]:
-    return [session.row(latency, mode, rate, session.options.seconds) for mode in MODES for rate in RATES]
+    rates = RATES[:1] if session.quick else RATES
+    return [session.row(latency, mode, rate, session.options.seconds) for mode in MODES for rate in rates]
 
 
 def _lone(session: Session) -> list[Row]:
@@ -98,9 +101,11 @@ def _backlog(session: Session) -> list[Row]:
 
 
 def _growth(session: Session) -> list[Row]:
-    jobs, sizes, most = (300, (100, 300), 2) if session.quick else (50_000, (1_000, 10_000, 100_000), 8)
-    rows = [session.row(metered_drain, mode, jobs, n, 100) for mode in MODES for n in (1, 2, 4, 8) if n <= most]
-    return rows + [session.row(metered_drain, "before", size, 2, 300) for size in (*sizes, *_million(session))]
+    if session.quick:
+        return [session.row(metered_drain, "before", 300, 2, 100)]
+    rows = [session.row(metered_drain, mode, 50_000, n, 100) for mode in MODES for n in (1, 2, 4, 8)]
+    sizes = (1_000, 10_000, 100_000, *_million(session))
+    return rows + [session.row(metered_drain, "before", size, 2, 300) for size in sizes]
 
 
 def _million(session: Session) -> tuple[int, ...]:
@@ -109,6 +114,10 @@ def _million(session: Session) -> tuple[int, ...]:
 
 def _per_job(session: Session) -> list[Row]:
     return [row for mode in MODES for row in session.rows(per_job, mode, 300 if session.quick else 20_000)]
+
+
+def _locust(session: Session) -> list[Row]:
+    return [session.row(locusts, 5, 20.0, 1.0) if session.quick else session.row(locusts, 100, 5.0, 15.0)]
 
 
 def _held(session: Session) -> list[Row]:
@@ -146,6 +155,7 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "heartbeats": _heartbeats,
     "idle": _idle,
     "held": _held,
+    "locust": _locust,
     "seed": _seed,
     "stress": _stress,
 }

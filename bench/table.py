@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 HERE: Final = Path(__file__).parent
+RESULTS: Final = HERE / "results"
 # What tells two cases apart.
 _NAMES: Final = (
     "name",
@@ -68,13 +69,14 @@ def print_figures(console: Console, figures: dict[str, Any]) -> None:
         console.print("a quick run: everything works, the figures mean nothing")
 
 
-def markdown(figures: dict[str, Any]) -> str:
+def markdown(figures: dict[str, Any], name: str) -> str:
     """Machine, versions and figures for the README."""
     lines = [f"Measured {figures['measured']}.", ""]
-    lines += [f"* {name}: {value}" for name, value in figures["machine"].items()]
+    lines += [f"![the figures as a picture](results/{name}.svg)", ""] if (RESULTS / f"{name}.svg").exists() else []
+    lines += [f"* {what}: {value}" for what, value in figures["machine"].items()]
     lines += ["", "| part | case | figures |", "|---|---|---|"]
     for part, case, values in cases(figures):
-        shown = "; ".join(f"{name} {text_of(value)}" for name, value in values.items())
+        shown = "; ".join(f"{figure} {text_of(value)}" for figure, value in values.items())
         lines.append(f"| {part} | {case} | {shown} |")
     # Written into the file by whoever knows what a run suffered from.
     lines += ["", *(f"* {note}" for note in figures["notes"])] if figures.get("notes") else []
@@ -84,11 +86,11 @@ def markdown(figures: dict[str, Any]) -> str:
 def main() -> int:
     """Put the figures of one results file into the README."""
     name = sys.argv[1] if len(sys.argv) > 1 else "latest"
-    figures = json.loads((HERE / "results" / f"{name}.json").read_text("utf-8"))
+    figures = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
     readme = HERE / "README.md"
     before, _, rest = readme.read_text("utf-8").partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    readme.write_text(f"{before}{_BEGIN}\n{markdown(figures)}\n{_END}{after}", "utf-8")
+    readme.write_text(f"{before}{_BEGIN}\n{markdown(figures, name)}\n{_END}{after}", "utf-8")
     return 0
 
 
