@@ -177,6 +177,7 @@ class _Lender:
         self._pool = pool
         self._kept: list[tuple[asyncpg.Connection, float]] = []  # and when each was used last
         self._in_use: set[asyncpg.Connection] = set()
+        self._waiting = 0  # for the pool, which hears of a connection only if it is given back
         self._heard = 0.0  # when a statement last ended, by the monotonic clock
         self._closing = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -196,8 +197,7 @@ class _Lender:
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection for a statement or a transaction."""
-        # the pool's proxy has all of a connection's methods
-        connection = self._take_kept() or cast("asyncpg.Connection", await self._pool.acquire(timeout=10.0))
+        connection = self._take_kept() or await self._acquire()
         began = time.monotonic()
         self._in_use.add(connection)
         try:
@@ -213,6 +213,14 @@ class _Lender:
         self._heard = time.monotonic()
         await self._keep(connection)
 
+    async def _acquire(self) -> asyncpg.Connection:
+        self._waiting += 1
+        try:
+            # the pool's proxy has all of a connection's methods
+            return cast("asyncpg.Connection", await self._pool.acquire(timeout=10.0))
+        finally:
+            self._waiting -= 1
+
     def _take_kept(self) -> asyncpg.Connection | None:
         while self._kept:
             connection, _ = self._kept.pop()
@@ -221,7 +229,7 @@ class _Lender:
         return None
 
     async def _keep(self, connection: asyncpg.Connection) -> None:
-        if self._closing or not _is_open(connection):
+        if self._closing or self._waiting or not _is_open(connection):
             await self._release(connection)
             return
         self._kept.append((connection, self._heard))
