@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent  # type: ignore[import-untyped]
+from gevent.event import AsyncResult  # type: ignore[import-untyped]
 from locust import User, constant_throughput, events, task
 from locust.runners import MasterRunner
 
@@ -94,7 +95,8 @@ class Campaign:
         self._undo.close()
 
 
-_campaigns: dict[int, Campaign] = {}
+# Of this process. Users who are sent before it has started, as a locust master does, wait for it.
+_campaign = AsyncResult()
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
@@ -115,13 +117,13 @@ def _init(environment: Environment, **_: Any) -> None:
         campaign = Campaign(options.tenure_mode, options.tenure_processes, options.tenure_concurrency)
     except TenureError as error:
         raise SystemExit(f"error: {error}") from error  # locust would log any other exception, and go on
-    _campaigns[id(environment)] = campaign
+    _campaign.set(campaign)
 
 
 @events.test_stop.add_listener  # type: ignore[untyped-decorator]
 def _stop(environment: Environment, **_: Any) -> None:
-    if campaign := _campaigns.get(id(environment)):
-        for waited in campaign.picked_up():
+    if _campaign.ready():
+        for waited in _campaign.get().picked_up():
             _tell(environment, "pick-up", waited)
 
 
@@ -129,8 +131,8 @@ def _stop(environment: Environment, **_: Any) -> None:
 def _quitting(environment: Environment, **_: Any) -> None:
     if environment.runner is not None:
         environment.runner.stop()  # after Ctrl-C the users are still at it
-    if campaign := _campaigns.pop(id(environment), None):
-        campaign.close()
+    if _campaign.ready():
+        _campaign.get().close()
 
 
 def _tell(environment: Environment, name: str, took: float, error: Exception | None = None) -> None:
@@ -151,10 +153,11 @@ class Enqueuer(User):
     @task
     def enqueue(self) -> None:
         """Enqueue one job and wait for its commit."""
+        campaign: Campaign = _campaign.get()
         error: Exception | None = None
         began = time.perf_counter()
         try:
-            took = _campaigns[id(self.environment)].enqueue()
+            took = campaign.enqueue()
         except Exception as found:  # noqa: BLE001 - locust counts it
             error, took = found, (time.perf_counter() - began) * 1000
         _tell(self.environment, "enqueue", took, error)
