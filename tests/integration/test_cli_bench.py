@@ -79,13 +79,14 @@ async def test_a_killed_run_is_cleared_away_by_name(settings, users_job, raw_pos
     assert not list(raw_redis.scan_iter(f"{prefix}:{{{queue}}}:*"))
 
 
-async def test_ctrl_c_leaves_nothing(settings, users_job, raw_postgres, raw_redis, prefix):
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+async def test_who_ends_it_is_left_nothing(settings, users_job, raw_postgres, raw_redis, prefix, asked):
     process = bench(settings, "--part", "latency", "--seconds", "30", "--mode", "before", wait=False)
     give_up = time.monotonic() + 20
     query = f"SELECT count(*) FROM {settings.schema}.jobs WHERE queue LIKE 'tenure-bench-%' AND status = 'COMPLETED'"
     while not await raw_postgres.fetchval(query):
         assert time.monotonic() < give_up
-    process.send_signal(signal.SIGINT)
+    process.send_signal(asked)
     process.communicate(timeout=30)
     assert process.returncode == 130
     assert [await left(raw_postgres, settings, table) for table in ("jobs", "workers")] == [1, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -42,6 +43,8 @@ def bench(
     The jobs do nothing and carry 200 bytes. Every one is checked to have run and ended once. Rows are written to and
     deleted from the tables that the settings name; other work on the stores shows in the figures, and suffers.
     """
+    # Asked to end, it cleans up first, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
     settings = Settings.from_env()
     console = Console(stderr=True)
     if forget_queue is not None:
