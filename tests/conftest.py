@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 pytest_plugins = ("tests.fix_servers", "tests.fix_apps", "tests.fix_waiting")
 
@@ -13,4 +10,17 @@ pytest_plugins = ("tests.fix_servers", "tests.fix_apps", "tests.fix_waiting")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much of what takes long is wanted."""
     parser.addoption("--minutes", type=float, default=0.25, help="how long the leak soak runs (default 0.25)")
-    parser.addoption("--heavy", action="store_true", help="also what takes minutes: a rebuild of 10^6 jobs")
+    parser.addoption("--heavy", action="store_true", help="also tests marked heavy")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the marker means."""
+    config.addinivalue_line("markers", "heavy: takes long for what it adds; runs with --heavy only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the heavy out, visibly."""
+    if not config.getoption("heavy"):
+        for item in items:
+            if item.get_closest_marker("heavy"):
+                item.add_marker(pytest.mark.skip(reason="heavy: runs with --heavy only"))

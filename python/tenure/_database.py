@@ -58,6 +58,7 @@ _TAKEN: Final = (
     asyncpg.DuplicateFunctionError,
 )
 _CONFLICT_TRIES: Final = 5
+_LAST_WORD: Final = 2.0  # seconds
 _KEPT_FOR: Final = 30.0  # seconds
 # The statements of every attempt. To plan one takes longer than to run it on few jobs, and the planner would rather
 # plan each time: a small batch looks cheaper than the average one. So their sessions plan once, and what the planner
@@ -187,11 +188,13 @@ class _Lender:
         self._closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        while (kept := self._take_kept()) is not None:
-            await self._release(kept)
         try:
-            await asyncio.wait_for(self._pool.close(), 5.0)
-        except TimeoutError:
+            while (kept := self._take_kept()) is not None:
+                await self._release(kept)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._pool.close(), 5.0)
+        finally:
+            # Also where the closing itself was cut off; after a close it does nothing.
             self._pool.terminate()
 
     @asynccontextmanager
@@ -259,8 +262,12 @@ class _Lender:
                 other.terminate()
 
     async def _release(self, connection: asyncpg.Connection) -> None:
-        # The pool knows its connections by the proxies that it lent.
-        await self._pool.release(cast("asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", connection))
+        # The last word of a statement that was given up is not waited for long: the pool ends a connection that is silent.
+        with suppress(TimeoutError):
+            # The pool knows its connections by the proxies that it lent.
+            await self._pool.release(
+                cast("asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", connection), timeout=_LAST_WORD
+            )
 
 
 class Database:

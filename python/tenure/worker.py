@@ -38,6 +38,7 @@ logger = logging.getLogger("tenure.worker")
 
 _TICK: Final = 0.25  # seconds between two proofs that the event loop is alive
 # Seconds a job may run before its start gets a write of its own, where starts are recorded behind.
+_TELL: Final = 2.0  # seconds for telling the registry of a change of status
 _BEHIND: Final = 0.05
 
 
@@ -308,6 +309,7 @@ class Worker:
 
     async def _tell_status(self, status: str) -> None:
         try:
-            await self._database.fetch("worker_status", self.worker_id, status)
-        except StoreUnavailable as error:
+            # Not for long: a stopping worker has little time, and a silent PostgreSQL would take most of it.
+            await asyncio.wait_for(self._database.fetch("worker_status", self.worker_id, status), _TELL)
+        except (StoreUnavailable, TimeoutError) as error:
             logger.warning("worker status was not recorded: %s: %s", status, error)

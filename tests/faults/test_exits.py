@@ -1,0 +1,92 @@
+"""Ends: interpreters that end with live threads, workers told to stop while stores are away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.fix_apps import environment
+
+# how it ends, and the code that a plain interpreter would end with
+ENDS = {"close": 0, "leave": 0, "fail": 1, "interrupted": -signal.SIGINT, "thread": 0, "exit": 3}
+AT_A_TIME = 8
+
+
+async def end(how: str, environ: dict[str, str]) -> tuple[int | None, str]:
+    """The code and the last words of one interpreter."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "faulthandler", "-m", "tests.faults.exits", how),
+        env=environ,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        _, words = await asyncio.wait_for(process.communicate(), 30)
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGABRT)  # faulthandler says where it hangs
+        _, words = await process.communicate()
+        return None, words.decode()
+    return process.returncode, words.decode()
+
+
+@pytest.mark.timeout(180)
+async def test_a_hundred_ends_with_live_threads(settings, measured):
+    environ = environment(settings)
+    gate = asyncio.Semaphore(AT_A_TIME)
+
+    async def one(how: str) -> tuple[str, int | None, str]:
+        async with gate:
+            return how, *(await end(how, environ))
+
+    began = time.monotonic()
+    ends = await asyncio.gather(*(one(list(ENDS)[number % len(ENDS)]) for number in range(102)))
+    measured("102 ends of interpreters", time.monotonic() - began)
+    wrong = [(how, code, words) for how, code, words in ends if code != ENDS[how]]
+    assert not wrong, wrong[0]
+    for how, _, words in ends:
+        for sign in ("panicked", "Fatal Python error", "Segmentation", "unraisable", "GIL"):
+            assert sign not in words, (how, words)
+    assert Counter(how for how, *_ in ends) == dict.fromkeys(ENDS, 17)
+
+
+@pytest.mark.parametrize(
+    ("manner", "away"),
+    [
+        ("refuse", "postgres"),
+        ("refuse", "redis"),
+        ("refuse", "both"),
+        pytest.param("silence", "redis", marks=pytest.mark.heavy),
+        ("silence", "both"),
+        pytest.param("silence", "postgres", marks=pytest.mark.heavy),
+    ],
+)
+async def test_a_worker_that_is_told_to_stop_while_stores_are_away_stops(stage, away, manner, measured):
+    (worker,) = stage.spawn(1, "--grace=1")
+    await stage.ready()
+    gate = stage.directory / "gate"
+    jobs = [await stage.enqueue("until", str(gate)) for _ in range(3)]
+    await stage.eventually(lambda: len(stage.lines("start")) == 3, "it has something to give back")
+    proxies = {"postgres": [stage.postgres], "redis": [stage.redis], "both": [stage.postgres, stage.redis]}[away]
+    for proxy in proxies:
+        getattr(proxy, manner)()
+    worker.terminate()
+    began = time.monotonic()
+    await stage.eventually(lambda: worker.poll() is not None, "it stops", 40)
+    took = time.monotonic() - began
+    measured(f"SIGTERM with grace 1 s, {away} {manner}d", took)
+    assert took < 20
+    assert worker.returncode == 0, stage.log(worker)
+    for proxy in proxies:
+        proxy.heal()
+        proxy.cut()
+    gate.touch()
+    stage.spawn()
+    for job in jobs:
+        await job.result(timeout=30)
+    await stage.proven()
