@@ -7,7 +7,7 @@ import functools
 import random
 import re
 import time
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -262,7 +262,7 @@ class _Lender:
                 other.terminate()
 
     async def _release(self, connection: asyncpg.Connection) -> None:
-        # The last word of a statement that was given up is not waited for long: the pool ends a connection that is silent.
+        # The last word of a statement that was given up is not waited for long: the pool then ends the connection.
         with suppress(TimeoutError):
             # The pool knows its connections by the proxies that it lent.
             await self._pool.release(

@@ -61,6 +61,12 @@ class Feed:
             self._signal.set()
             await task
 
+    def cancel(self) -> None:
+        """End at once; a lease under way is nobody's and expires."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
     def wake(self) -> None:
         """There may be work."""
         self._woken = True

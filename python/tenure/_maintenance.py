@@ -81,10 +81,15 @@ class Maintenance:
 
     async def stop(self) -> None:
         """Stop; the duties pass to somebody else when their hold expires."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
+        tasks = self._tasks
+        self.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def cancel(self) -> None:
+        """Stop without waiting."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
 
     async def _run(self, queue: str) -> None:
         clock = _Clock()

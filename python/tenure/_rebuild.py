@@ -40,6 +40,7 @@ class Rebuilder:
         self._rebuilds: dict[str, asyncio.Task[None]] = {}
         self._rechecks: dict[str, asyncio.Task[None]] = {}
         self._unpushed: set[str] = set()
+        self._stopped = False
 
     def request(self, queue: str) -> None:
         """Rebuild a queue, unless that is under way."""
@@ -63,12 +64,17 @@ class Rebuilder:
     async def stop(self) -> None:
         """Give up what is under way; somebody else's next call finds the generation missing and goes on."""
         tasks = [*self._rebuilds.values(), *self._rechecks.values()]
-        for task in tasks:
-            task.cancel()
+        self.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def cancel(self) -> None:
+        """Give it up without waiting, and take no more: on stores that are closed it would never end."""
+        self._stopped = True
+        for task in (*self._rebuilds.values(), *self._rechecks.values()):
+            task.cancel()
+
     def _spawn(self, running: dict[str, asyncio.Task[None]], queue: str, work: Coroutine[None, None, None]) -> None:
-        if queue in running:
+        if self._stopped or queue in running:
             work.close()
             return
         task = asyncio.get_running_loop().create_task(work)

@@ -179,6 +179,8 @@ class Tenure:
                 await self._migrate_embedded(postgres_url)
             await check_postgres(stores.database, self.settings)
             undo.callback(stores.engine.close)
+            undo.push_async_callback(stores.results.stop)
+            undo.push_async_callback(stores.rebuilder.stop)
             check_redis(await stores.engine.open())
             self._exit = undo.pop_all()
         self._stores = stores
@@ -203,8 +205,6 @@ class Tenure:
                 await asyncio.wait_for(stores.publisher.drained(), 5.0)
             except TimeoutError:
                 logger.warning("closed while redis is away, the reconciler will push what is left")
-            await stores.rebuilder.stop()
-            await stores.results.stop()
 
     async def _migrate_embedded(self, url: str) -> None:
         """The embedded database is this program's own: it is brought up to date without being asked."""

@@ -96,10 +96,14 @@ class Worker:
 
     async def start(self) -> None:
         """Register, beat and begin to lease."""
-        await self._engine.open()
-        self._engine.core.listen()
-        row = (self.worker_id, self.name, "default", socket.gethostname(), os.getpid(), list(self._queues))
-        await self._database.fetch("register_worker", *row, self._concurrency, __version__)
+        try:
+            await self._engine.open()
+            self._engine.core.listen()
+            row = (self.worker_id, self.name, "default", socket.gethostname(), os.getpid(), list(self._queues))
+            await self._database.fetch("register_worker", *row, self._concurrency, __version__)
+        except BaseException:
+            self._end()
+            raise
         self._tick()
         self._engine.core.start_heartbeat(
             round(self._settings.heartbeat_seconds * 1000), round(self._settings.heartbeat_ttl_seconds * 1000)
@@ -115,7 +119,16 @@ class Worker:
         await self.stop(self._settings.grace_seconds)
 
     async def stop(self, grace: float) -> None:
-        """Stop leasing, wait up to `grace` seconds for what runs, give the rest back without burning an attempt."""
+        """Stop leasing, wait up to `grace` seconds for what runs, give the rest back without burning an attempt.
+
+        Cancelled meanwhile, it stops at once: what runs is cancelled, and its leases expire.
+        """
+        try:
+            await self._wind_down(grace)
+        finally:
+            self._end()
+
+    async def _wind_down(self, grace: float) -> None:
         logger.info("worker stops, attempts running: %d", len(self._attempts))
         await self._feed.stop()
         await self._tell_status("DRAINING")
@@ -132,11 +145,19 @@ class Worker:
             await self._settler.abandon()
         await self._maintenance.stop()
         await self._rebuilder.stop()
+        await asyncio.to_thread(self._engine.core.stop_heartbeat)
+        await self._tell_status("STOPPED")
+
+    def _end(self) -> None:
+        """Let nothing of this worker go on; it may have ended already."""
         for timer in (self._ticker, self._look_behind):
             if timer is not None:
                 timer.cancel()
-        await asyncio.to_thread(self._engine.core.stop_heartbeat)
-        await self._tell_status("STOPPED")
+        self._feed.cancel()
+        self._maintenance.cancel()
+        self._rebuilder.cancel()
+        for attempt in list(self._attempts.values()):
+            attempt.cancel("lost")
         self._engine.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         logger.info("worker stopped: %s", self.worker_id)

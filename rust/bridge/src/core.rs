@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Core {
     held: Arc<Held>,
     completions: Arc<Completions>,
     store: Arc<Mutex<Option<Store>>>,
+    /// A connection that is ready only after `close` is dropped.
+    closed: Arc<AtomicBool>,
     inbox: Mutex<Option<Inbox>>,
     heartbeat: Mutex<Option<Heartbeat>>,
     /// Futures by token; only the loop's thread touches them, so the runtime never holds a Python object.
@@ -123,6 +125,7 @@ impl Core {
             options,
             completions: Completions::new()?,
             store: Arc::default(),
+            closed: Arc::default(),
             inbox: Mutex::default(),
             heartbeat: Mutex::default(),
             futures: Mutex::default(),
@@ -148,7 +151,10 @@ impl Core {
     fn close(&self, py: Python<'_>) {
         self.stop_heartbeat(py);
         lock(&self.inbox).take();
-        lock(&self.store).take();
+        let mut store = lock(&self.store);
+        self.closed.store(true, Ordering::Relaxed);
+        store.take();
+        drop(store);
         let pending: Vec<u64> = lock(&self.futures).keys().copied().collect();
         for token in pending {
             let error = Error::Unavailable { reason: "closed".to_owned() };
@@ -158,9 +164,14 @@ impl Core {
 
     fn connect(&self, done: Py<PyAny>) -> PyResult<()> {
         let (options, held, slot) = (self.options.clone(), Arc::clone(&self.held), Arc::clone(&self.store));
+        let closed = Arc::clone(&self.closed);
         self.run(done, async move {
             let (store, server) = Store::connect(options, held).await?;
-            *lock(&slot) = Some(store);
+            let mut slot = lock(&slot);
+            if closed.load(Ordering::Relaxed) {
+                return Err(Error::Unavailable { reason: "closed".to_owned() });
+            }
+            *slot = Some(store);
             Ok(Answer::Server(server))
         })
     }
