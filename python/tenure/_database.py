@@ -71,6 +71,8 @@ _PINNED_PLANS: Final = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
+# What a process asks first, and may ask twice: one connection that is cut then must not keep it from starting.
+_AT_START: Final = frozenset({"server", "applied_migrations", "register_worker"})
 # Seconds for statements that look at everything there is; all others look at a batch.
 _TIMEOUTS: Final = {"stats": 60.0}
 _SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -383,6 +385,14 @@ class Database:
         raise AssertionError
 
     async def _borrowed_fetch(self, name: str, args: Sequence[object]) -> list[asyncpg.Record]:
+        try:
+            return await self._fetch_once(name, args)
+        except (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.InterfaceError):
+            if name not in _AT_START:
+                raise
+            return await self._fetch_once(name, args)
+
+    async def _fetch_once(self, name: str, args: Sequence[object]) -> list[asyncpg.Record]:
         async with self._borrowed(name in _PINNED) as connection:
             return await connection.fetch(self.sql(name), *args, timeout=_TIMEOUTS.get(name))
 

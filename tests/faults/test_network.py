@@ -187,3 +187,13 @@ async def test_a_lease_whose_answer_is_lost_comes_back(stage):
     assert stage.redis.lost == 1
     assert [(one.fence, one.attempt, one.status) for one in await job.executions()] == [(2, 1, "COMPLETED")]
     await stage.proven()
+
+
+@pytest.mark.parametrize("words", ["synchronous_commit", "schema_migrations", "Enter a new incarnation"])
+async def test_a_worker_starts_though_its_first_answer_is_lost(stage, words):
+    stage.postgres.lose_answer(runs(words), until=COMMITTED)
+    stage.spawn()
+    await stage.ready()
+    assert stage.postgres.lost == 1
+    await stage.enqueue("work")
+    await stage.proven()

@@ -1,0 +1,1 @@
+"""tenure beside other job systems: the same jobs, the same stores, one run."""

@@ -1,0 +1,66 @@
+"""Who is compared, on what, and what each promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One line of the table.
+
+    Attributes:
+        title: as the table shows it.
+        adapter: a module in `adapters/`; `requirements/ADAPTER.txt` has its packages, pinned.
+        promise: what a commit or an acknowledgement means for a job, by the peer's own documentation.
+        settings: what was set for it.
+        python: the interpreter that it needs, where it is not this one.
+        mode: handed to the adapter.
+        concurrency: jobs that a worker process runs at once; the best of a few tries.
+    """
+
+    title: str
+    adapter: str
+    promise: str
+    settings: str
+    python: str | None = None
+    mode: str = ""
+    concurrency: int = 100
+
+    @property
+    def name(self) -> str:
+        """For `--only`."""
+        return f"{self.adapter}-{self.mode}" if self.mode else self.adapter
+
+    @property
+    def requirements(self) -> Path:
+        """Its packages; absent for tenure, which is here."""
+        return HERE / "requirements" / f"{self.adapter}.txt"
+
+
+_DURABLE: Final = "durable: a row is committed"
+_VOLATILE: Final = "volatile: in Redis' memory, its log written each second"
+
+PEERS: Final = (
+    Peer("tenure", "tenure", f"{_DURABLE}; audit row and fence per attempt, start committed before the run",
+         "defaults", mode="before", concurrency=300),
+    Peer("tenure, recorded behind", "tenure",
+         f"{_DURABLE}; audit row and fence per attempt, start recorded with the end", 'record="behind"', mode="behind",
+         concurrency=300),
+    Peer("PgQueuer", "pgqueuer", f"{_DURABLE} and deleted at the end", "asyncpg pool of 20, uvloop", concurrency=200),
+    Peer("Procrastinate", "procrastinate", _DURABLE, "psycopg pool of 20, uvloop"),
+    Peer("Oban for Python", "oban", _DURABLE, "psycopg pool of 20, uvloop, stager 0.5 s", python="3.12"),
+    Peer("Awa", "awa", f"{_DURABLE}, fenced; Rust core", "queue storage, poll 50 ms, uvloop"),
+    Peer("ArdiQ", "ardiq", f"{_VOLATILE}; run again after a crash; Rust core", "uvloop", concurrency=200),
+    Peer("SAQ", "saq", f"{_VOLATILE}; run again after a crash", "uvloop, results not kept"),
+    Peer("taskiq", "taskiq", f"{_VOLATILE}; run again after a crash", "Redis streams, no results, uvloop"),
+    Peer("arq", "arq", f"{_VOLATILE}; run again after a crash", "poll 5 ms, no results, uvloop", concurrency=200),
+    Peer("Dramatiq", "dramatiq", f"{_VOLATILE}; run again after a crash", "threads", concurrency=16),
+    Peer("Celery", "celery", f"{_VOLATILE}; acknowledged before the run, lost with its worker",
+         "prefork 2, prefetch 128, results ignored, no gossip", concurrency=2),
+    Peer("BullMQ for Python", "bullmq", f"{_VOLATILE}; run again after a crash", "removeOnComplete, uvloop"),
+)  # fmt: skip

@@ -1,0 +1,101 @@
+"""The comparison as a table: on the terminal after a run, and in the README with `python -m bench.peers.table NAME`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.table import Table
+
+from bench.peers.picture import draw
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+HERE: Final = Path(__file__).parent
+_BEGIN: Final = "<!-- figures: python -m bench.peers.table -->"
+_END: Final = "<!-- end of figures -->"
+_HEADINGS: Final = (
+    "",
+    "enqueue/s: one by one · 100 callers · bulk",
+    "drained/s: 1 · 2 processes",
+    "CPU us a job: worker · PostgreSQL · Redis",
+    "pick-up P50 / P99 ms at 500/s",
+    "at 2,000/s",
+)
+
+
+def lines(figures: dict[str, Any]) -> list[list[str]]:
+    """One line a peer, under the headings."""
+    return [[peer["title"], *_cells(peer)] for peer in figures["peers"]]
+
+
+def _cells(peer: dict[str, Any]) -> list[str]:
+    if "failed" in peer:
+        return [f"cannot: {peer['failed']}", *[""] * (len(_HEADINGS) - 2)]
+    enqueue, first, second = peer["enqueue"], peer["drain_1"], peer["drain_2"]
+    sent = _cannot(enqueue) or " · ".join(
+        "none" if enqueue[way] is None else f"{enqueue[way]:,.0f}" for way in ("one_by_one", "callers_100", "bulk")
+    )
+    drained = " · ".join(_cannot(drain) or f"{drain['per_second']:,.0f}" for drain in (first, second))
+    cpu = _cannot(first) or " · ".join(_number(first.get(f"{party}_us")) for party in ("worker", "postgres", "redis"))
+    waits = [
+        _cannot(wait) or f"{wait['p50_ms']:,g} / {wait['p99_ms']:,g}"
+        for wait in (peer["latency_500"], peer["latency_2000"])
+    ]
+    return [sent, drained, cpu, *waits]
+
+
+def _cannot(found: dict[str, Any]) -> str:
+    return "cannot" if "cannot" in found else ""
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:g}"
+
+
+def print_figures(console: Console, figures: dict[str, Any]) -> None:
+    """On the terminal."""
+    table = Table(*_HEADINGS)
+    for line in lines(figures):
+        table.add_row(*line)
+    console.print(table)
+
+
+def markdown(figures: dict[str, Any]) -> str:
+    """For the README: the machine, the table, what each promises and was set to, and why what is missing is."""
+    text = [f"Measured {figures['measured']}.", ""]
+    text += [f"* {name}: {value}" for name, value in figures["machine"].items()]
+    text += ["", f"| {' | '.join(_HEADINGS)} |", "|" + "---|" * len(_HEADINGS)]
+    text += [f"| {' | '.join(line)} |" for line in lines(figures)]
+    text += ["", "| peer | promise | settings | slots | versions |", "|---|---|---|---|---|"]
+    for peer in figures["peers"]:
+        columns = (peer["title"], peer["promise"], peer["settings"], str(peer["concurrency"]), peer["versions"])
+        text.append(f"| {' | '.join(columns)} |")
+    reasons = [
+        f"* {peer['title']}, {name.replace('_', ' ')}: {found['cannot']}"
+        for peer in figures["peers"]
+        for name, found in peer.items()
+        if isinstance(found, dict) and "cannot" in found
+    ]
+    return "\n".join([*text, *(["", "What could not be measured:", "", *reasons] if reasons else [])])
+
+
+def main() -> int:
+    """Put the figures of a results file into the README, and draw them."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "peers"
+    results = HERE.parent / "results"
+    figures = json.loads((results / f"{name}.json").read_text("utf-8"))
+    draw(figures, results / f"{name}.svg")
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text("utf-8").partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    shown = f"{markdown(figures)}\n\n![drained jobs a second and pick-up latency](../results/{name}.svg)"
+    readme.write_text(f"{before}{_BEGIN}\n{shown}\n{_END}{after}", "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
