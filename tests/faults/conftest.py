@@ -24,10 +24,10 @@ _FIGURES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
-    """States a time in seconds at the end of the run."""
+def measured(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """States a figure, in seconds unless said otherwise, at the end of the run."""
     figures = request.config.stash.setdefault(_FIGURES, [])
-    return lambda what, seconds: figures.append(f"{what}: {seconds:.2f} s")
+    return lambda what, value, unit="s": figures.append(f"{what}: {value:.2f} {unit}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
