@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import random
-import re
 import time
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import asyncpg
 
+from tenure._statement import check_schema, statement
 from tenure.errors import (
     Backpressure,
     ConfigurationError,
-    InvalidInput,
     MigrationError,
     StoreUnavailable,
     TenureError,
@@ -75,21 +72,6 @@ _PINNED_PLANS: Final = {
 _AT_START: Final = frozenset({"server", "applied_migrations", "register_worker"})
 # Seconds for statements that look at everything there is; all others look at a batch.
 _TIMEOUTS: Final = {"stats": 60.0}
-_SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-
-
-def check_schema(schema: str) -> str:
-    """The schema's name, or `InvalidInput`: it becomes part of every statement, so only plain names pass."""
-    if not _SCHEMA_NAME.fullmatch(schema):
-        raise InvalidInput("schema", "lower-case letters, digits and _ (at most 63)", schema)
-    return schema
-
-
-@functools.cache
-def statement(name: str, schema: str) -> str:
-    """The text of `_queries/{name}.sql` for this schema."""
-    text = resources.files("tenure").joinpath("_queries", f"{name}.sql").read_text("utf-8")
-    return text.replace("{schema}", check_schema(schema))
 
 
 @contextmanager

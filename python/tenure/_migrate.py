@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from tenure import _catalogue, _validate
-from tenure._database import check_schema, connect, run_script, run_statement, statement
+from tenure._database import connect, run_script, run_statement
 from tenure._engine import migrations
+from tenure._statement import check_schema, statement
 from tenure.errors import InvalidInput, MigrationError
 
 if TYPE_CHECKING:

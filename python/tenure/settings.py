@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure import _validate
-from tenure._database import check_schema
+from tenure._statement import check_schema
 from tenure._urls import HIDDEN, check_url, redact
 from tenure.errors import ConfigurationError, InvalidInput
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tenure._database import Database, connect, run_script, run_statement, statement
+from tenure._database import Database, connect, run_script, run_statement
 from tenure._embedded_files import private_directory, run_directory, server_owner
 from tenure._embedded_servers import EmbeddedServers
 from tenure._migrate import up
+from tenure._statement import statement
 from tenure.check._redis import RedisWitness
 from tenure.check.jobs import QUEUES
 from tenure.settings import Settings
