@@ -2,10 +2,16 @@
 
 import asyncio
 from dataclasses import asdict, dataclass
+from urllib.parse import parse_qs, quote, urlsplit
 
 import awa
 import settings
 import uvloop
+
+# It does not look for a socket's directory among the parameters, only where the host is.
+PARTS = urlsplit(settings.POSTGRES)
+SOCKET = parse_qs(PARTS.query).get("host", [""])[0]
+URL = f"postgresql://postgres@{quote(SOCKET, safe='')}{PARTS.path}" if SOCKET else settings.POSTGRES
 
 
 @dataclass
@@ -18,14 +24,14 @@ class Noop:
 
 
 async def setup():
-    client = awa.AsyncClient(settings.POSTGRES)
+    client = awa.AsyncClient(URL)
     await client.migrate()
     await client.install_queue_storage(reset=True)
 
 
 class Producer:
     def __init__(self):
-        self._client = awa.AsyncClient(settings.POSTGRES)
+        self._client = awa.AsyncClient(URL)
 
     async def one(self, arguments):
         await self._client.insert(Noop(**arguments), queue="noop")
@@ -40,7 +46,7 @@ def producer():
 
 def work():
     async def main():
-        client = awa.AsyncClient(settings.POSTGRES)
+        client = awa.AsyncClient(URL)
 
         @client.task(Noop, queue="noop")
         async def noop(job):
