@@ -302,7 +302,7 @@ class Core:
         """Enter workers as idle that were forgotten, and wake as many as the ready jobs need; how many."""
     def has_generation(self, done: Future[bool], queue: str) -> None:
         """Whether the queue is built."""
-    def duty(self, done: Future[bool], queue: str, ttl_ms: int) -> None:
+    def duty(self, done: Future[int], queue: str, ttl_ms: int) -> None:
         """Take or keep the maintenance duty."""
     def forget_dead(self, done: Future[int], queue: str, job_ids: list[str]) -> None:
         """Take jobs out of the dead letter queue."""

@@ -160,8 +160,8 @@ class Engine:
         """Whether the queue is built."""
         return await self._call(self.core.has_generation, queue)
 
-    async def duty(self, queue: str, ttl_ms: int) -> bool:
-        """Take or keep the maintenance duty of a queue."""
+    async def duty(self, queue: str, ttl_ms: int) -> int:
+        """Take or keep the maintenance duty of a queue; 0 if this worker has it, else how long another does, ms."""
         return await self._call(self.core.duty, queue, ttl_ms)
 
     async def forget_dead(self, queue: str, job_ids: list[str]) -> int:

@@ -95,10 +95,12 @@ class Maintenance:
         clock = _Clock()
         while True:
             try:
-                if await self._on_duty(queue, clock):
-                    pause = await self._serve(queue, clock)
+                held_elsewhere = await self._held_elsewhere(queue, clock)
+                if held_elsewhere:
+                    # Not all who wait for its end at once.
+                    pause = held_elsewhere + _ASK_FOR_DUTY * random.uniform(0.0, 0.5)  # noqa: S311 - not a secret
                 else:
-                    pause = _ASK_FOR_DUTY * random.uniform(0.5, 1.5)  # noqa: S311 - not a secret
+                    pause = await self._serve(queue, clock)
             except NoGeneration:
                 pause = _LONGEST_SLEEP  # whoever leases or pushes has the queue rebuilt
             except TenureError as error:
@@ -110,13 +112,14 @@ class Maintenance:
                 pause = _ASK_FOR_DUTY
             await asyncio.sleep(pause)
 
-    async def _on_duty(self, queue: str, clock: _Clock) -> bool:
-        """Whether this process holds the duty; it is renewed long before it ends, but not at every look."""
+    async def _held_elsewhere(self, queue: str, clock: _Clock) -> float:
+        """Seconds for which another process still holds the duty; 0 if this one does, renewed long before it ends."""
         now = time.monotonic()
         if now >= clock.duty:
-            held = await self._engine.duty(queue, _DUTY_MS)
-            clock.duty = now + _DUTY_MS / 3000 if held else 0.0
-        return clock.duty > 0.0
+            wait_ms = await self._engine.duty(queue, _DUTY_MS)
+            clock.duty = 0.0 if wait_ms else now + _DUTY_MS / 3000
+            return wait_ms / 1000
+        return 0.0
 
     async def _serve(self, queue: str, clock: _Clock) -> float:
         """Do what is due; seconds until to look again."""

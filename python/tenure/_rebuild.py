@@ -87,7 +87,7 @@ class Rebuilder:
             try:
                 if await self._engine.has_generation(queue):
                     return
-                if await self._engine.duty(queue, _DUTY_MS):
+                if await self._engine.duty(queue, _DUTY_MS) == 0:
                     await self._build(queue)
                     return
             except StoreUnavailable as error:

@@ -44,9 +44,7 @@ class Starter:
         self._worker_id = worker_id
         self._trust = trust
         self._on_asked = on_asked
-        self._attempts: Coalescer[Attempt] = Coalescer(
-            self._flush, most=_MOST, in_flight=_IN_FLIGHT, pace=_PACE
-        )
+        self._attempts: Coalescer[Attempt] = Coalescer(self._flush, most=_MOST, in_flight=_IN_FLIGHT, pace=_PACE)
 
     def record(self, attempts: list[Attempt]) -> None:
         """Record the starts of these attempts."""

@@ -254,7 +254,7 @@ impl Core {
     }
 
     fn duty(&self, done: Py<PyAny>, queue: String, ttl_ms: u64) -> PyResult<()> {
-        self.submit(done, |store| async move { store.duty(&queue, ttl_ms).await.map(Answer::Flag) })
+        self.submit(done, |store| async move { store.duty(&queue, ttl_ms).await.map(Answer::Count) })
     }
 
     fn forget_dead(&self, done: Py<PyAny>, queue: String, job_ids: Vec<String>) -> PyResult<()> {

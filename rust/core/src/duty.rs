@@ -7,8 +7,8 @@ use crate::{
 };
 
 impl Store {
-    /// Takes or keeps the maintenance duty of a queue for `ttl_ms`; whether this worker has it.
-    pub async fn duty(&self, queue: &str, ttl_ms: u64) -> Result<bool> {
+    /// Takes or keeps the maintenance duty of a queue for `ttl_ms`; 0 if this worker has it, else how long another still holds it, ms.
+    pub async fn duty(&self, queue: &str, ttl_ms: u64) -> Result<usize> {
         let keys = self.keys.queue(queue)?;
         let mut reply = self
             .link
@@ -16,6 +16,6 @@ impl Store {
                 command.arg(&self.options.worker_id).arg(ttl_ms);
             })
             .await?;
-        Ok(reply.number().ok_or_else(|| Error::unexpected_reply(DUTY.name))? == 1)
+        reply.count().ok_or_else(|| Error::unexpected_reply(DUTY.name))
     }
 }

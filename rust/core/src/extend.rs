@@ -18,9 +18,6 @@ use crate::{
 /// The most leases of one script call.
 const CHUNK: usize = 500;
 
-/// Commands before those of the leases.
-const SIGNS_OF_LIFE: usize = 2;
-
 /// What a beat needs.
 pub(crate) struct Beat<'a> {
     pub options: &'a Options,
@@ -48,10 +45,11 @@ impl Beat<'_> {
         let mut answers = answers.into_iter();
         // A sign of life that was refused (no memory, no permission) must not cost the leases.
         let mut outcome = Ok(());
-        for answer in answers.by_ref().take(SIGNS_OF_LIFE) {
-            if let Err(error) = answer.extract_error() {
-                outcome = Err(Error::from_redis("heartbeat", &error));
-            }
+        if let Some(Err(error)) = answers.next().map(Value::extract_error) {
+            outcome = Err(Error::from_redis("heartbeat", &error));
+            // Where memory has run out this is still let through: the worker stays alive with its last sample.
+            let key = self.keys.heartbeat(&self.options.worker_id);
+            let _ = link.query("heartbeat", redis::cmd("PEXPIRE").arg(key).arg(self.ttl_ms)).await;
         }
         for ((keys, members), answer) in chunks.iter().zip(answers) {
             match checked(&EXTEND, keys, answer) {
@@ -71,16 +69,13 @@ impl Beat<'_> {
 
     async fn round_trip(&self, link: &Link, sample: &[u8], chunks: &[(QueueKeys, Vec<String>)]) -> Result<Vec<Value>> {
         let mut pipeline = Pipeline::new();
-        let key = self.keys.heartbeat(&self.options.worker_id);
-        pipeline.cmd("SET").arg(&key).arg(sample).arg("PX").arg(self.ttl_ms);
-        // Where memory has run out SET is refused and this is not: the worker stays alive with its last sample.
-        pipeline.cmd("PEXPIRE").arg(&key).arg(self.ttl_ms);
+        pipeline.cmd("SET").arg(self.keys.heartbeat(&self.options.worker_id)).arg(sample).arg("PX").arg(self.ttl_ms);
         for (keys, members) in chunks {
             let mut command = EXTEND.call(&keys.named(EXTEND.keys));
             command.arg(self.options.lease_ms).arg(members);
             pipeline.add_command(command);
         }
-        link.pipeline("heartbeat", &pipeline, chunks.len() + SIGNS_OF_LIFE).await
+        link.pipeline("heartbeat", &pipeline, chunks.len() + 1).await
     }
 
     fn tell(&self, members: &[String], lost: &[String], cancelled: &[String], began: Instant) {

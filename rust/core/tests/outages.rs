@@ -108,7 +108,7 @@ async fn memory_that_ran_out_refuses_new_jobs_and_costs_no_lease() {
     worker.bury(Q, &[("j01".into(), 1)]).await.unwrap();
     worker.rescue(Q, 10, 1_000).await.unwrap();
     worker.restore(Q, &[("r".into(), 4)], false).await.unwrap();
-    assert!(worker.duty(Q, 1_000).await.unwrap());
+    assert_eq!(worker.duty(Q, 1_000).await.unwrap(), 0);
     worker.cancel_running(Q, "j02", 1, "one").await.unwrap();
     wait_for(&told, |event| matches!(event, Event::Cancel { job_id, .. } if job_id == "j02"));
 

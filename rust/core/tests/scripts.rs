@@ -212,11 +212,11 @@ async fn one_worker_has_the_duty() {
     let server = Server::start();
     let (store, _, options) = server.store().await;
     let (other, _) = server.store_of(&tenure_core::Options { worker_id: "two".into(), ..options }).await;
-    assert!(store.duty(Q, 60_000).await.unwrap());
-    assert!(!other.duty(Q, 60_000).await.unwrap());
-    assert!(store.duty(Q, 1).await.unwrap());
+    assert_eq!(store.duty(Q, 60_000).await.unwrap(), 0);
+    assert!((1..=60_000).contains(&other.duty(Q, 60_000).await.unwrap()));
+    assert_eq!(store.duty(Q, 1).await.unwrap(), 0);
     let give_up = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    while !other.duty(Q, 60_000).await.unwrap() {
+    while other.duty(Q, 60_000).await.unwrap() > 0 {
         assert!(std::time::Instant::now() < give_up);
     }
 }
