@@ -8,7 +8,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CORE_SOURCES := $(shell find rust migrations -name '*.rs' -o -name '*.lua' -o -name '*.sql' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 BENCH_ARGS ?=
 
-.PHONY: help setup demo test test-rust test-python check check-faults format bench wheel clean
+.PHONY: bench-peers help setup demo test test-rust test-python check check-faults format bench wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ —/'
@@ -78,6 +78,9 @@ format: setup    ## bring both languages into form
 
 bench: setup $(VENV)/.bench    ## what things cost, on servers of its own; BENCH_ARGS=--quick for a look
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-peers: setup $(VENV)/.bench    ## beside other job systems; BENCH_ARGS='--only tenure-before --only saq'
+	$(BIN)/python -m bench.peers $(BENCH_ARGS)
 
 wheel: $(VENV)/.deps    ## dist/*.whl
 	$(BIN)/maturin build --release --quiet --out dist
