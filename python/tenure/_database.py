@@ -172,14 +172,17 @@ class _Lender:
         self._closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        try:
-            while (kept := self._take_kept()) is not None:
-                await self._release(kept)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._pool.close(), 5.0)
-        finally:
-            # Also where the closing itself was cut off; after a close it does nothing.
-            self._pool.terminate()
+        while (kept := self._take_kept()) is not None:
+            await self._release(kept)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._pool.close(), 5.0)
+
+    def end(self) -> None:
+        """Cut off what is open still; after a close it does nothing."""
+        self._closing = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._pool.terminate()
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[asyncpg.Connection]:
@@ -292,14 +295,21 @@ class Database:
         """Open the first connection, so that a wrong URL is told at once."""
         with _translated(self.schema), _valid_url():
             pinned = self._max_connections // 2
-            self._lender = await self._lends(self._max_connections - pinned, least=1, settings={})
-            if pinned:
-                self._pinned = await self._lends(pinned, least=0, settings=_PINNED_PLANS)
+            try:
+                self._lender = await self._lends(self._max_connections - pinned, settings={})
+                if pinned:
+                    self._pinned = await self._lends(pinned, settings=_PINNED_PLANS)
+                async with self._lender.lent():
+                    pass
+            except BaseException:
+                await self.close()
+                raise
 
-    async def _lends(self, most: int, *, least: int, settings: dict[str, str]) -> _Lender:
+    async def _lends(self, most: int, *, settings: dict[str, str]) -> _Lender:
+        # The driver forgets a pool whose opening is cancelled, with what it had connected: this one connects later.
         pool = await asyncpg.create_pool(
             self._url,
-            min_size=least,
+            min_size=0,
             max_size=most,
             max_inactive_connection_lifetime=60.0,
             timeout=10.0,
@@ -312,9 +322,14 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections; a statement that does not end within 5 s is cut off."""
-        lenders = self._lender, self._pinned
+        lenders = [lender for lender in (self._lender, self._pinned) if lender is not None]
         self._lender = self._pinned = None
-        await asyncio.gather(*(lender.close() for lender in lenders if lender is not None))
+        try:
+            await asyncio.gather(*(lender.close() for lender in lenders))
+        finally:
+            # Here, because a closing that is cancelled before it began does nothing at all.
+            for lender in lenders:
+                lender.end()
 
     def sql(self, name: str) -> str:
         """The text of the statement called `name`."""

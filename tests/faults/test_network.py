@@ -80,7 +80,8 @@ async def test_half_open_links_are_left_in_time(stage, store, measured):
         await stage.everyone_works(30)
         took = time.monotonic() - healed
     measured(f"half-open {store}, every worker works again after", took)
-    assert took < 15
+    # a statement is given up after 12 s, on each of PostgreSQL's two pools once; a command to Redis after 5 s
+    assert took < (28 if store == "postgres" else 15)
     await stage.proven()
 
 
