@@ -79,7 +79,7 @@ format: setup    ## bring both languages into form
 bench: setup $(VENV)/.bench    ## what things cost, on servers of its own; BENCH_ARGS=--quick for a look
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
-bench-peers: setup $(VENV)/.bench    ## beside other job systems; BENCH_ARGS='--only tenure-before --only saq'
+bench-peers: setup $(VENV)/.bench    ## beside other job systems; BENCH_ARGS=--quick for a look
 	$(BIN)/python -m bench.peers $(BENCH_ARGS)
 
 wheel: $(VENV)/.deps    ## dist/*.whl

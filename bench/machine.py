@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
+import tempfile
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +43,19 @@ async def machine(servers: Servers) -> dict[str, str]:
         "redis": f"{redis.product} {redis.version}, appendonly {'yes' if redis.appendonly else 'no'}",
         **{name: version(name) for name in ("asyncpg", "msgspec", "uvloop")},
     }
+
+
+def sync_us(rounds: int = 200) -> float:
+    """Microseconds of a small write that is synced, the median: no commit is cheaper."""
+    took = []
+    with tempfile.TemporaryFile() as file:
+        for _ in range(rounds):
+            began = time.perf_counter()
+            file.write(b"x" * 512)
+            file.flush()
+            os.fdatasync(file.fileno())
+            took.append(time.perf_counter() - began)
+    return round(statistics.median(took) * 1e6)
 
 
 def _processor() -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
 from bench.__main__ import RESULTS
-from bench.machine import machine
+from bench.machine import machine, sync_us
 from bench.peers.catalogue import PEERS
-from bench.peers.environment import CannotRunError, interpreter, versions
+from bench.peers.environment import CannotRunError, driver, versions
 from bench.peers.measure import Contest
 from bench.peers.table import print_figures
 from bench.servers import servers
@@ -26,38 +27,64 @@ if TYPE_CHECKING:
     from bench.peers.catalogue import Peer
     from bench.servers import Servers
 
-RATES = (500, 2000)
+RATES: Final = (500, 2000)
+# Installed in a moment, so that a quick run can keep the whole alive.
+QUICK: Final = ("tenure-before", "tenure-behind", "saq")
+_FOREIGN: Final = ("TENURE_BENCH_POSTGRES_URL", "TENURE_BENCH_REDIS_URL")
 console = Console()
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """Measure who was asked for, print the table, keep it."""
     options = _options(given)
-    seconds = 0.3 if options.quick else options.seconds
-    figures: dict[str, Any] = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "peers": []}
+    if foreign := [name for name in _FOREIGN if name in os.environ]:
+        # Redis is emptied again and again.
+        console.print(f"the comparison empties its servers, so it starts its own: unset {' and '.join(foreign)}")
+        return 2
+    chosen = [peer for peer in PEERS if peer.name in options.only]
+    figures: dict[str, Any] = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "quick": options.quick}
+    drivers = [_driver(peer) for peer in chosen]  # all are made before anything is measured
     with servers() as running:
         figures["machine"] = run(machine(running))
-        for peer in PEERS:
-            if not options.only or peer.name in options.only:
-                found = _measured(peer, running, seconds)
-                console.print(found, highlight=False, soft_wrap=True, style="dim")
-                figures["peers"].append(found)
+        figures["peers"] = []
+        for peer, started_by in zip(chosen, drivers, strict=True):
+            found = _measured(peer, started_by, running, options)
+            console.print(found, highlight=False, soft_wrap=True, style="dim")
+            figures["peers"].append(found)
     print_figures(console, figures)
     if options.name or not options.quick:
         path = RESULTS / f"{options.name or 'peers'}.json"
         path.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
         console.print(f"kept in {path}")
-    return 0 if any("failed" not in found for found in figures["peers"]) else 1
+    # A peer may fail in a comparison, and the table says so; a quick run is there to show that nothing does.
+    return int(options.quick and any(_lacks(found) for found in figures["peers"]))
 
 
-def _measured(peer: Peer, running: Servers, seconds: float) -> dict[str, Any]:
-    """Every figure of a peer; one that cannot be had says why, and the others are measured all the same."""
-    found: dict[str, Any] = {"name": peer.name, "title": peer.title, "promise": peer.promise}
-    found |= {"settings": peer.settings, "concurrency": peer.concurrency, "versions": versions(peer)}
+def _driver(peer: Peer) -> list[str] | CannotRunError:
     try:
-        contest = Contest(peer, interpreter(peer), running, seconds)
+        return driver(peer)
     except CannotRunError as error:
-        return {**found, "failed": str(error)}
+        return error
+
+
+def _lacks(found: dict[str, Any]) -> bool:
+    """Whether it, or a figure of it, could not be had."""
+    return "failed" in found or any(isinstance(figure, dict) and "cannot" in figure for figure in found.values())
+
+
+def _measured(
+    peer: Peer, started_by: list[str] | CannotRunError, running: Servers, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Every figure of a peer; one that cannot be had says why, and the others are measured all the same."""
+    found: dict[str, Any] = {"name": peer.name, "title": peer.title, "durable": peer.durable, "promise": peer.promise}
+    found |= {"settings": peer.settings, "concurrency": peer.concurrency, "versions": versions(peer)}
+    if isinstance(started_by, CannotRunError):
+        return {**found, "failed": str(started_by)}
+    # What others did just before: the peers run one after the other, so it hits some of them and not the rest.
+    found["before"] = {"load": round(os.getloadavg()[0], 1), "sync_us": sync_us()}
+    seconds = 0.3 if options.quick else options.seconds
+    # A quick run passes or fails by what works, never by how fast.
+    contest = Contest(peer, started_by, running, seconds, every_rate=options.quick)
     figures: dict[str, Callable[[], object]] = {
         "enqueue": contest.enqueue,
         "drain_1": lambda: contest.drain(1),
@@ -75,11 +102,17 @@ def _measured(peer: Peer, running: Servers, seconds: float) -> dict[str, Any]:
 def _options(given: Sequence[str] | None) -> argparse.Namespace:
     names = [peer.name for peer in PEERS]
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny: it only shows that everything works")
-    parser.add_argument("--only", action="append", choices=names, help="one peer; may be repeated")
+    parser.add_argument("--quick", action="store_true", help=f"tiny, to show that it works; {','.join(QUICK)}")
+    parser.add_argument("--only", action="append", help=f"some, with commas or repeated: {','.join(names)}")
     parser.add_argument("--seconds", type=float, default=6.0, help="for which a figure is measured. Defaults to 6")
     parser.add_argument("--name", help="of the file in bench/results. Defaults to peers; a quick run keeps none")
-    return parser.parse_args(given)
+    options = parser.parse_args(given)
+    options.only = [name for names in options.only or () for name in names.split(",")] or (
+        QUICK if options.quick else names
+    )
+    if unknown := set(options.only) - set(names):
+        parser.error(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    return options
 
 
 if __name__ == "__main__":

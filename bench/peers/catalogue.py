@@ -21,6 +21,8 @@ class Peer:
         python: the interpreter that it needs, where it is not this one.
         mode: handed to the adapter.
         concurrency: jobs that a worker process runs at once; the best of a few tries.
+        unfinished: counts the jobs in its tables that have not ended; empty where it has no tables.
+        node: its adapter is in `node/`.
     """
 
     title: str
@@ -30,11 +32,19 @@ class Peer:
     python: str | None = None
     mode: str = ""
     concurrency: int = 100
+    unfinished: str = ""
+    node: bool = False
 
     @property
     def name(self) -> str:
         """For `--only`."""
-        return f"{self.adapter}-{self.mode}" if self.mode else self.adapter
+        name = f"{self.adapter}-{self.mode}" if self.mode else self.adapter
+        return name.replace("_", "-")
+
+    @property
+    def durable(self) -> bool:
+        """Whether an acknowledged job is committed; the others are as safe as the memory of their server."""
+        return bool(self.unfinished)
 
     @property
     def requirements(self) -> Path:
@@ -44,17 +54,22 @@ class Peer:
 
 _DURABLE: Final = "durable: a row is committed"
 _VOLATILE: Final = "volatile: in Redis' memory, its log written each second"
+_OURS: Final = "SELECT count(*) FROM gap006.jobs WHERE status NOT IN ('COMPLETED', 'FAILED', 'CANCELLED')"
 
 PEERS: Final = (
     Peer("tenure", "tenure", f"{_DURABLE}; audit row and fence per attempt, start committed before the run",
-         "defaults", mode="before", concurrency=300),
+         "defaults", mode="before", concurrency=300, unfinished=_OURS),
     Peer("tenure, recorded behind", "tenure",
          f"{_DURABLE}; audit row and fence per attempt, start recorded with the end", 'record="behind"', mode="behind",
-         concurrency=300),
-    Peer("PgQueuer", "pgqueuer", f"{_DURABLE} and deleted at the end", "asyncpg pool of 20, uvloop", concurrency=200),
-    Peer("Procrastinate", "procrastinate", _DURABLE, "psycopg pool of 20, uvloop"),
-    Peer("Oban for Python", "oban", _DURABLE, "psycopg pool of 20, uvloop, stager 0.5 s", python="3.12"),
-    Peer("Awa", "awa", f"{_DURABLE}, fenced; Rust core", "queue storage, poll 50 ms, uvloop"),
+         concurrency=300, unfinished=_OURS),
+    Peer("PgQueuer", "pgqueuer", f"{_DURABLE} and deleted at the end", "asyncpg pool of 20, uvloop", concurrency=200,
+         unfinished="SELECT count(*) FROM pgqueuer"),
+    Peer("Procrastinate", "procrastinate", _DURABLE, "psycopg pool of 20, uvloop",
+         unfinished="SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"),
+    Peer("Oban for Python", "oban", _DURABLE, "psycopg pool of 20, uvloop, stager 0.5 s", python="3.12",
+         unfinished="SELECT count(*) FROM oban_jobs WHERE state IN ('available', 'executing', 'scheduled')"),
+    Peer("Awa", "awa", f"{_DURABLE}, fenced; Rust core", "queue storage, poll 50 ms, uvloop",
+         unfinished="SELECT count(*) FROM awa.jobs WHERE state IN ('available', 'running', 'scheduled', 'retryable')"),
     Peer("ArdiQ", "ardiq", f"{_VOLATILE}; run again after a crash; Rust core", "uvloop", python="3.12",
          concurrency=200),
     Peer("SAQ", "saq", f"{_VOLATILE}; run again after a crash", "uvloop, results not kept"),
@@ -63,5 +78,7 @@ PEERS: Final = (
     Peer("Dramatiq", "dramatiq", f"{_VOLATILE}; run again after a crash", "threads", concurrency=16),
     Peer("Celery", "celery", f"{_VOLATILE}; acknowledged before the run, lost with its worker",
          "prefork 2, prefetch 128, results ignored, no gossip", concurrency=2),
-    Peer("BullMQ for Python", "bullmq", f"{_VOLATILE}; run again after a crash", "removeOnComplete, uvloop"),
+    Peer("BullMQ", "bullmq", f"{_VOLATILE}; run again after a crash", "Node, removeOnComplete", node=True,
+         concurrency=50),
+    Peer("BullMQ for Python", "bullmq_python", f"{_VOLATILE}; run again after a crash", "removeOnComplete, uvloop"),
 )  # fmt: skip

@@ -1,6 +1,8 @@
 """One process of a peer, in the peer's own environment: prepares its store, produces jobs, or works.
 
-    python driver.py ADAPTER setup | enqueue SECONDS | preload JOBS | offer FIRST JOBS RATE | work
+    python driver.py ADAPTER setup | enqueue SECONDS | preload JOBS | offer WARM-UP JOBS RATE | work
+
+What was found is the last line printed, as JSON.
 
 Only the standard library and the adapter are imported: nothing of tenure is installed there. An adapter has `setup()`
 and `producer()`, which may be coroutines, and `work()`, which runs one worker process until it is stopped. A producer
@@ -14,6 +16,8 @@ import importlib
 import importlib.util
 import inspect
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 CALLERS = 100
 BULK = 1000
+WARM_WITHIN = 30.0
+QUIET = 0.5  # seconds in which what the warm-up left behind settles
 
 
 def _tenures(name: str) -> ModuleType:
@@ -55,6 +61,7 @@ class Producing:
         """A producer whose calls block gets a thread for each caller."""
         self._producer = producer
         self._threads = ThreadPoolExecutor(CALLERS) if getattr(adapter, "BLOCKING", False) else None
+        self.acknowledged = 0
 
     @property
     def has_bulk(self) -> bool:
@@ -63,42 +70,54 @@ class Producing:
 
     async def one(self, number: int, sent: float = 0.0) -> None:
         """Send a job; done when the peer says so."""
-        await self._call(self._producer.one, arguments(number, sent))
+        if self._threads is None:
+            await self._producer.one(arguments(number, sent))
+        else:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._producer.one, arguments(number, sent))
 
     async def many(self, numbers: range) -> None:
         """Send jobs in one call."""
-        await self._call(self._producer.many, [arguments(number) for number in numbers])
+        await self._producer.many([arguments(number) for number in numbers])
 
-    async def _call(self, call: Any, what: Any) -> None:
+    async def rate(self, callers: int, seconds: float, each: int = 1) -> float:
+        """Jobs a second that so many callers send, each of them its next when the last has returned."""
+        began = time.perf_counter()
+        until = began + seconds
         if self._threads is None:
-            await call(what)
+            counts = await asyncio.gather(*(self._caller(until, each) for _ in range(callers)))
         else:
-            await asyncio.get_running_loop().run_in_executor(self._threads, call, what)
+            # Threads of their own: a loop in between would cost as much as the call.
+            loop, threads = asyncio.get_running_loop(), self._threads
+            counts = await asyncio.gather(
+                *(loop.run_in_executor(threads, self._blocking_caller, until) for _ in range(callers))
+            )
+        self.acknowledged += sum(counts)
+        return round(sum(counts) / (time.perf_counter() - began), 1)
 
-
-async def _timed(call: Any, callers: int, seconds: float, each: int = 1) -> float:
-    """Jobs a second that `callers` send, each of them its next when the last has returned."""
-    began = time.perf_counter()
-    count = 0
-
-    async def caller() -> None:
-        nonlocal count
-        while time.perf_counter() < began + seconds:
-            await call()
+    async def _caller(self, until: float, each: int) -> int:
+        count = 0
+        while time.perf_counter() < until:
+            await (self.one(0) if each == 1 else self.many(range(each)))
             count += each
+        return count
 
-    await asyncio.gather(*(caller() for _ in range(callers)))
-    return round(count / (time.perf_counter() - began), 1)
+    def _blocking_caller(self, until: float) -> int:
+        count = 0
+        while time.perf_counter() < until:
+            self._producer.one(arguments(0))
+            count += 1
+        return count
 
 
 async def enqueue(producing: Producing, seconds: float) -> dict[str, float | None]:
-    """Jobs a second, each way for some seconds."""
-    await producing.one(0)
-    return {
-        "one_by_one": await _timed(lambda: producing.one(0), 1, seconds),
-        "callers_100": await _timed(lambda: producing.one(0), CALLERS, seconds),
-        "bulk": await _timed(lambda: producing.many(range(BULK)), 1, seconds, BULK) if producing.has_bulk else None,
+    """Jobs a second, each way for some seconds, and how many jobs were acknowledged in all."""
+    await producing.rate(CALLERS, seconds / 10)  # connections open, statements are prepared
+    found: dict[str, float | None] = {
+        "one_by_one": await producing.rate(1, seconds),
+        "callers_100": await producing.rate(CALLERS, seconds),
+        "bulk": await producing.rate(1, seconds, BULK) if producing.has_bulk else None,
     }
+    return {**found, "acknowledged": producing.acknowledged}
 
 
 async def preload(producing: Producing, jobs: int) -> None:
@@ -116,13 +135,26 @@ async def preload(producing: Producing, jobs: int) -> None:
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
 
 
-async def offer(producing: Producing, first: int, jobs: int, rate: float) -> None:
-    """Send each job at its planned moment, however slow the earlier ones are."""
+async def offer(producing: Producing, warm_up: int, jobs: int, rate: float) -> dict[str, float]:
+    """Send each job at its planned moment, however slow the earlier ones are; how late the sender itself was.
+
+    The warm-up goes first, in the same process: its connections are those of the measurement. Its jobs must have run.
+    """
+    sink, marks = _tenures("sink"), Path(os.environ["PEER_SINK"])
+    await asyncio.gather(*(producing.one(number) for number in range(warm_up)))
+    give_up = time.monotonic() + WARM_WITHIN
+    while (ran := sink.count(marks)) < warm_up:
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"jobs of the warm-up that ran, of {warm_up}: {ran}")
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(QUIET)
+    late: list[float] = []
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     tasks: set[asyncio.Task[None]] = set()
 
     def send(number: int, planned: float) -> None:
+        late.append(time.time() - planned)
         task = loop.create_task(producing.one(number, planned))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -133,13 +165,14 @@ async def offer(producing: Producing, first: int, jobs: int, rate: float) -> Non
             planned = start + index / rate
             if (pause := planned - time.time()) > 0:
                 time.sleep(pause)
-            loop.call_soon_threadsafe(send, first + index, planned)
+            loop.call_soon_threadsafe(send, warm_up + index, planned)
         loop.call_soon_threadsafe(over.set)
 
     threading.Thread(target=schedule, daemon=True).start()
     await over.wait()
     while tasks:
         await asyncio.gather(*tasks)
+    return {"schedule_lag_p99_ms": round(sorted(late)[int(jobs * 0.99)] * 1000, 2)}
 
 
 async def produce(adapter: ModuleType, verb: str, numbers: list[float]) -> object:
@@ -150,13 +183,23 @@ async def produce(adapter: ModuleType, verb: str, numbers: list[float]) -> objec
         if verb == "enqueue":
             return await enqueue(producing, numbers[0])
         if verb == "preload":
-            await preload(producing, int(numbers[0]))
-        else:
-            await offer(producing, int(numbers[0]), int(numbers[1]), numbers[2])
+            return await preload(producing, int(numbers[0]))
+        return await offer(producing, int(numbers[0]), int(numbers[1]), numbers[2])
     finally:
         if hasattr(producer, "close"):
             await _maybe(producer.close())
-    return None
+
+
+def watch_parent() -> None:
+    """End this worker if the process that started it is gone."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def main() -> None:
@@ -166,11 +209,12 @@ def main() -> None:
     if verb == "work":
         # Adapters find the sink under this name.
         _tenures("sink")
+        watch_parent()
     adapter = importlib.import_module(f"{name}_adapter")
     if verb == "work":
         adapter.work()
     elif verb == "setup":
-        asyncio.run(_maybe(adapter.setup()))
+        print(json.dumps(asyncio.run(_maybe(adapter.setup()))))
     else:
         try:
             import uvloop  # noqa: PLC0415 - not every peer can

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
-from bench.peers.picture import draw
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,22 +17,24 @@ _BEGIN: Final = "<!-- figures: python -m bench.peers.table -->"
 _END: Final = "<!-- end of figures -->"
 _HEADINGS: Final = (
     "",
+    "an acknowledged job is",
     "enqueue/s: one by one · 100 callers · bulk",
     "drained/s: 1 · 2 processes",
     "CPU us a job: worker · PostgreSQL · Redis",
     "pick-up P50 / P99 ms at 500/s",
     "at 2,000/s",
+    "just before: load · write and sync, us",
 )
 
 
 def lines(figures: dict[str, Any]) -> list[list[str]]:
     """One line a peer, under the headings."""
-    return [[peer["title"], *_cells(peer)] for peer in figures["peers"]]
+    return [[peer["title"], "committed" if peer["durable"] else "volatile", *_cells(peer)] for peer in figures["peers"]]
 
 
 def _cells(peer: dict[str, Any]) -> list[str]:
     if "failed" in peer:
-        return [f"cannot: {peer['failed']}", *[""] * (len(_HEADINGS) - 2)]
+        return ["cannot", *[""] * (len(_HEADINGS) - 3)]
     enqueue, first, second = peer["enqueue"], peer["drain_1"], peer["drain_2"]
     sent = _cannot(enqueue) or " · ".join(
         "none" if enqueue[way] is None else f"{enqueue[way]:,.0f}" for way in ("one_by_one", "callers_100", "bulk")
@@ -45,7 +45,7 @@ def _cells(peer: dict[str, Any]) -> list[str]:
         _cannot(wait) or f"{wait['p50_ms']:,g} / {wait['p99_ms']:,g}"
         for wait in (peer["latency_500"], peer["latency_2000"])
     ]
-    return [sent, drained, cpu, *waits]
+    return [sent, drained, cpu, *waits, f"{peer['before']['load']} · {peer['before']['sync_us']}"]
 
 
 def _cannot(found: dict[str, Any]) -> str:
@@ -74,17 +74,22 @@ def markdown(figures: dict[str, Any]) -> str:
     for peer in figures["peers"]:
         columns = (peer["title"], peer["promise"], peer["settings"], str(peer["concurrency"]), peer["versions"])
         text.append(f"| {' | '.join(columns)} |")
-    reasons = [
+    reasons = [f"* {peer['title']}: {peer['failed']}" for peer in figures["peers"] if "failed" in peer]
+    reasons += [
         f"* {peer['title']}, {name.replace('_', ' ')}: {found['cannot']}"
         for peer in figures["peers"]
         for name, found in peer.items()
         if isinstance(found, dict) and "cannot" in found
     ]
-    return "\n".join([*text, *(["", "What could not be measured:", "", *reasons] if reasons else [])])
+    text += ["", "What could not be measured:", "", *reasons] if reasons else []
+    # Written into the file by whoever knows what a run suffered from.
+    return "\n".join([*text, *(["", *(f"* {note}" for note in figures["notes"])] if figures.get("notes") else [])])
 
 
 def main() -> int:
     """Put the figures of a results file into the README, and draw them."""
+    from bench.peers.picture import draw  # noqa: PLC0415 - the table does without matplotlib
+
     name = sys.argv[1] if len(sys.argv) > 1 else "peers"
     results = HERE.parent / "results"
     figures = json.loads((results / f"{name}.json").read_text("utf-8"))

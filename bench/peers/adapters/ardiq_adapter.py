@@ -20,6 +20,9 @@ class Producer:
     async def one(self, arguments):
         await noop.enqueue(arguments)
 
+    async def many(self, batch):
+        await app.enqueue_many([noop.prepare(one) for one in batch])
+
 
 def producer():
     return Producer()
