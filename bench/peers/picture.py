@@ -41,7 +41,10 @@ def _bars(axes: Axes, title: str, peers: list[dict[str, Any]], part: str, name: 
     bars = axes.barh(
         [peer["title"] for peer in peers], [value or 0 for value in values], color=list(map(_colour, peers))
     )
-    axes.bar_label(bars, [" cannot" if value is None else _text(value) for value in values])
+    axes.bar_label(bars, ["" if value is None else _text(value) for value in values])
+    for place in (place for place, value in enumerate(values) if value is None):
+        # Placed by the axes, for a logarithmic one has no nought.
+        axes.text(0.01, place, "cannot", transform=axes.get_yaxis_transform(), va="center")
     axes.set_title(title, loc="left", fontsize=9, fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
     if name.endswith("_ms"):
