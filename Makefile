@@ -5,10 +5,10 @@ CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 # rustup installs here; a fresh shell may not know it yet
 export PATH := $(PATH):$(HOME)/.cargo/bin
-CORE_SOURCES := $(shell find rust migrations -name '*.rs' -o -name '*.lua' -o -name '*.sql' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
+CORE_SOURCES := $(shell find rust/core rust/bridge migrations -name '*.rs' -o -name '*.lua' -o -name '*.sql' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 BENCH_ARGS ?=
 
-.PHONY: bench-peers help setup demo test test-rust test-python check check-faults format bench wheel clean
+.PHONY: bench-peers help setup demo test test-rust test-python check check-faults format model bench wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ —/'
@@ -62,6 +62,9 @@ test-python: setup
 
 check-faults: setup    ## 20 seeds of mixed faults, none of which may break an invariant, and mutants that must
 	$(BIN)/python -m pytest -q -s -m seeds tests/check tests/mutants
+
+model: $(VENV)/.rust    ## every state of the lease protocol, and what breaks it; see docs/model.md
+	cargo test --quiet --release --package tenure-model -- --nocapture
 
 check: setup     ## format, lints and types of both languages
 	$(BIN)/ruff check .

@@ -39,7 +39,8 @@ class Ending:
     """How one attempt ended, as the columns of `complete.sql`, `record.sql` and `settle.sql`.
 
     `outcome` is the job's state as PostgreSQL has it after this ending was written; None while it is not, or was
-    refused.
+    refused. `execution_id` is that of the row which an ending without recorded start inserts, the same at every try: of
+    two runs of one lease, which Redis forgot and gave again, it tells whose was recorded.
     """
 
     lease: Lease
@@ -56,6 +57,7 @@ class Ending:
     priority: int | None = None
     reason: str | None = None
     outcome: str | None = None
+    execution_id: str = ""
 
 
 class Settler:
@@ -190,7 +192,9 @@ class Settler:
             [row] = await self._database.fetch("complete", *columns, with_parents, connection=connection)
             _completed(complete, row["places"])
         if record:
-            ids = new_ids(len(record))
+            for ending, new_id in zip(record, new_ids(len(record)), strict=True):
+                ending.execution_id = ending.execution_id or new_id
+            ids = [ending.execution_id for ending in record]
             columns = _complete_columns(record)
             [row] = await self._database.fetch(
                 "record", *columns, ids, self._worker_id, with_parents, connection=connection
@@ -211,7 +215,9 @@ class Settler:
         found = {(str(row["job_id"]), row["fence"]): row for row in rows}
         for ending in batch:
             row = found.get(ending.lease.key)
-            if row is not None and row["status"] == ending.execution_status:
+            if row is None or row["status"] != ending.execution_status:
+                continue
+            if ending.recorded or str(row["execution_id"]) == ending.execution_id:
                 ending.outcome = row["job_status"]
 
     async def _publish_cancelled(self, cancelled: list[tuple[str, str, int]]) -> None:

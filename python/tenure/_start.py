@@ -64,16 +64,18 @@ class Starter:
         leases = [attempt.lease for attempt in batch]
         job_ids = [lease.job_id for lease in leases]
         fences = [lease.fence for lease in leases]
+        # The same at every try: they tell which start was this one.
+        execution_ids = new_ids(len(leases))
         give_up = time.monotonic() + self._trust
         pause = 0.02
         uncertain = False
         while True:
             try:
-                places = await self._ask("start", job_ids, fences, new_ids(len(leases)))
+                places = await self._ask("start", job_ids, fences, execution_ids, self._worker_id)
                 for place in places:
                     batch[place - 1].recorded = True
                 if uncertain and len(places) < len(batch):
-                    for place in await self._ask("start_outcomes", job_ids, fences):
+                    for place in await self._ask("start_outcomes", job_ids, fences, execution_ids):
                         batch[place - 1].recorded = True
             except StoreUnavailable as error:
                 uncertain = True
@@ -85,7 +87,7 @@ class Starter:
             else:
                 return
 
-    async def _ask(self, name: str, *columns: Sequence[object]) -> list[int]:
+    async def _ask(self, name: str, *arguments: Sequence[object]) -> list[int]:
         """The places, from 1, of the leases for which the statement found what it was asked for."""
-        [row] = await self._database.fetch(name, *columns, self._worker_id)
+        [row] = await self._database.fetch(name, *arguments)
         return row["places"] or []

@@ -1,13 +1,15 @@
 -- Purpose: take up to `want` ready jobs, best priority first, first in first out inside a priority.
 -- Guarantee: a job is leased to one worker: an entry whose lease is live already is dropped as a double, one without descriptor is
---   dropped for the reconciler to restore. Costs O(log n) per job whatever the queue's length. A worker is entered as idle exactly if
+--   dropped for the reconciler to restore, and one whose lease was given before and is being rescued is dropped for the rescuer, who
+--   would otherwise take the new one back too. Costs O(log n) per job whatever the queue's length. A worker is entered as idle exactly if
 --   the queue ran out. Due jobs that it made ready and does not take wake idle workers: nobody else will.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue
 -- ARGV: want, lease_ms, worker_id, promote_limit, queue, inbox_prefix
 -- Returns: NO_GENERATION | LEASED now_ms next_due_ms exhausted (id descriptor)*
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
 check_types()
+local rescuing = redis.call('ZCARD', KEYS[9]) > 0
 local want, now = tonumber(ARGV[1]), now_ms()
 local promoted = promote(tonumber(ARGV[4]), now)
 
@@ -28,10 +30,11 @@ if #ids > 0 then
     members[i] = id .. (suffixes[fence or ''] or '')
   end
   local live = redis.call('ZMSCORE', KEYS[6], unpack(members))
+  local rescued = rescuing and redis.call('ZMSCORE', KEYS[9], unpack(members)) or {}
   -- as text, once: a number is turned into one for every command that gets it
   local deadline = string.format('%.0f', now + tonumber(ARGV[2]))
   for i, id in ipairs(ids) do
-    if descriptors[i] and not live[i] then
+    if descriptors[i] and not live[i] and not rescued[i] then
       leases[#leases + 1] = deadline
       leases[#leases + 1] = members[i]
       reply[#reply + 1] = id

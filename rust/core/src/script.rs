@@ -57,7 +57,9 @@ verb!(
 );
 verb!(
     /// Take ready jobs.
-    LEASE keeps, "lease", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+    LEASE keeps,
+    "lease",
+    ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue"]
 );
 verb!(
     /// Forget leases of ended jobs.

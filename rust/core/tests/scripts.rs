@@ -132,6 +132,22 @@ async fn an_expired_lease_is_rescued_once_and_cannot_be_revived() {
 }
 
 #[tokio::test]
+async fn what_is_being_rescued_is_not_leased_again() {
+    let server = Server::start();
+    let (store, keys) = built(&server).await;
+    store.enqueue(Q, &[job("a", 3)]).await.unwrap();
+    store.lease(Q, 1).await.unwrap();
+    let mut raw = server.raw();
+    let _: () = raw.zadd(format!("{keys}:processing-queue"), "a:1", 1).unwrap();
+    assert_eq!(store.rescue(Q, 10, 60_000).await.unwrap().len(), 1);
+    // A push that comes late: the rescuer, who is about to burn fence 1, would take the same lease from its new holder.
+    store.enqueue(Q, &[job("a", 3), job("b", 3)]).await.unwrap();
+    assert_eq!(ids(&store.lease(Q, 2).await.unwrap()), ["b"]);
+    store.requeue(Q, &[Descriptor { fence: 1, ..job("a", 3) }]).await.unwrap();
+    assert_eq!(store.lease(Q, 1).await.unwrap().leases[0].fence, 2);
+}
+
+#[tokio::test]
 async fn due_jobs_are_promoted_and_others_wait() {
     let server = Server::start();
     let (store, keys) = built(&server).await;
