@@ -109,14 +109,13 @@ class Store:
         began = time.monotonic()
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.set(key, sample, px=ttl_ms)
-        pipeline.pexpire(key, ttl_ms)
         chunks = list(_chunks(members, _BEAT_CHUNK))
         for chunk in chunks:
             keys = self._keys(_EXTEND, queue)
             pipeline.execute_command("EVALSHA", _EXTEND.sha, len(keys), *keys, self._lease_ms, *chunk)
         replies = await pipeline.execute()
         trusted_until = began + self._lease_ms / 1000
-        for chunk, (_, lost, _cancelled) in zip(chunks, replies[2:], strict=True):
+        for chunk, (_, lost, _cancelled) in zip(chunks, replies[1:], strict=True):
             self.held.update(dict.fromkeys(chunk, trusted_until))
             for member in lost:
                 self.held.pop(member.decode(), None)

@@ -29,13 +29,15 @@ class Coalescer(Generic[T]):
             most: the most items of a batch.
             in_flight: the most batches under way at a time.
             pace: seconds between the beginnings of two batches, unless the later one is full: batches of few items
-                cost nearly as much as large ones. The first after a pause of that length waits for nothing.
+                cost nearly as much as large ones. The first after a pause of that length waits for nothing, nor
+                does that of a caller who comes alone, again and again.
         """
         self._flush = flush
         self._most = most
         self._in_flight = in_flight
         self._pace = pace
         self._began = -math.inf
+        self._last = 0
         self._items: list[T] = []
         self._running = 0
         self._flushers: set[asyncio.Task[None]] = set()
@@ -82,6 +84,7 @@ class Coalescer(Generic[T]):
                     if not self._items:  # taken by another flusher meanwhile
                         break
                 batch, self._items = self._items[: self._most], self._items[self._most :]
+                self._last = len(batch)
                 await self._flush(batch)
         finally:
             # Here, not when the task is seen to be done: an item that comes in between would find nobody to flush it.
@@ -90,6 +93,8 @@ class Coalescer(Generic[T]):
     async def _keep_pace(self) -> None:
         loop = asyncio.get_running_loop()
         wait = self._began + self._pace - loop.time()
-        if wait > 0 and len(self._items) < self._most:
+        # One item after the other, each awaited before the next, would never find company by waiting.
+        alone = self._last <= 1 and self._running == 1 and len(self._items) == 1
+        if wait > 0 and not alone and len(self._items) < self._most:
             await asyncio.sleep(wait)
         self._began = loop.time()

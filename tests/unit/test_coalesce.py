@@ -108,3 +108,27 @@ async def test_a_pace_holds_back_small_batches_and_no_full_ones():
     assert sizes == [1, 2, 10, 10]
     # by the loop's own clock, which timers may not precede
     assert began[1][0] - began[0][0] >= 0.05
+
+
+async def test_a_lone_caller_does_not_wait_for_the_pace_and_company_does():
+    pace, sizes = 0.2, []
+
+    async def flush(batch: list[int]) -> None:
+        sizes.append(len(batch))
+        await asyncio.sleep(0)
+
+    items: Coalescer[int] = Coalescer(flush, most=10, in_flight=1, pace=pace)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for number in range(50):
+        items.add(number)
+        await items.drained()
+    assert loop.time() - began < 49 * pace / 10
+    items.extend([1, 2])
+    await items.drained()
+    items.add(3)
+    await asyncio.sleep(0)
+    items.add(4)
+    await items.drained()
+    assert sizes == [1] * 50 + [2, 2]
+    assert loop.time() - began >= pace
