@@ -149,3 +149,11 @@ def test_the_page_has_every_name():
     text = (DOCS / "check.md").read_text()
     rows = set(re.findall(r"^\| ([\w-]+) \|", text, re.MULTILINE)) - {"name", "mutant"}
     assert rows - {"---"} == set(INVARIANTS) | set(ALL_NEMESES) | set(MUTANTS)
+
+
+def test_the_kept_report_has_no_breach():
+    """The long run whose report is in the docs."""
+    text = (DOCS / "check-200.md").read_text()
+    assert re.search(r"^\| seeds valid \| (1[89]\d|200) \|$", text, re.MULTILINE)
+    assert "| seeds invalid | 0 |" in text
+    assert "| lost | 0 |" in text

@@ -81,20 +81,24 @@ def unasked_rescue() -> None:
 
 def early_acknowledgement() -> None:
     """Enqueue returns before its commit, which a cut session then undoes."""
-    from tenure._enqueue import Enqueued, Enqueuer, _descriptors
+    from tenure import _enqueue
+    from tenure._enqueue import Enqueuer
 
+    original = Enqueuer._insert_and_publish
     behind: set[asyncio.Task[None]] = set()
 
-    async def insert_and_publish(self: Enqueuer, jobs: Any) -> list[Enqueued]:
+    async def insert_and_publish(self: Enqueuer, jobs: Any) -> Any:
+        if any(job.options.idempotency_key for job in jobs):
+            return await original(self, jobs)  # only PostgreSQL knows which job such a one is
+
         async def quietly() -> None:
             with contextlib.suppress(Exception):
-                rows = await self._rows(jobs, None)
-                self._publisher.publish(_descriptors(jobs, rows))
+                self._publisher.publish(_enqueue._descriptors(jobs, await self._rows(jobs, None)))
 
         task = asyncio.create_task(quietly())
         behind.add(task)
         task.add_done_callback(behind.discard)
-        return [Enqueued(job.job_id, job.job_type, job.options.queue, created=True) for job in jobs]
+        return [_enqueue._created(job) for job in jobs]
 
     Enqueuer._insert_and_publish = insert_and_publish  # type: ignore[method-assign]
 
