@@ -1,0 +1,76 @@
+"""The Lua files themselves, called on a real server under a clock that the test moves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import redis
+
+_LUA: Final = Path(__file__).parents[2] / "rust/core/lua"
+_CLOCK: Final = """local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)"""
+KEYS: Final = (
+    *("generation", "high", "medium", "low", "scheduled", "processing", "rescue"),
+    *("jobs", "idle", "cancelled", "dead"),
+)
+_INCLUDES: Final = tuple((_LUA / "include" / f"{name}.lua").read_text() for name in ("queue", "put", "forget"))
+
+
+def _plain(reply: Any) -> Any:
+    if isinstance(reply, list):
+        return [_plain(one) for one in reply]
+    return reply.decode() if isinstance(reply, bytes) else reply
+
+
+class Queue:
+    """One queue's keys, and the scripts that change them."""
+
+    def __init__(self, client: redis.Redis, prefix: str) -> None:
+        """Empty, and not built."""
+        self._client = client
+        self._prefix = prefix
+        self._scripts: dict[str, tuple[Any, list[str]]] = {}
+        client.delete(*(self.key(name) for name in KEYS))
+
+    def key(self, name: str) -> str:
+        """What a key is called does not matter to a script."""
+        return f"{self._prefix}:{{q}}:{name}"
+
+    def tell_time(self, now_ms: int) -> None:
+        """Set the clock."""
+        self._client.set(self.key("clock"), now_ms)
+
+    def call(self, verb: str, *arguments: object) -> list[Any]:
+        """A script's reply, bytes as text; its keys are those of its header."""
+        if verb not in self._scripts:
+            text = (_LUA / f"{verb}.lua").read_text()
+            header = re.search(r"^-- KEYS: (.*)$", text, re.MULTILINE)
+            assert header
+            source = "".join((*_INCLUDES, text))
+            assert _CLOCK in source, "the clock of the scripts has changed"
+            source = source.replace(_CLOCK, f"return tonumber(redis.call('GET', '{self.key('clock')}'))")
+            self._scripts[verb] = self._client.register_script(source), header[1].split(", ")
+        script, keys = self._scripts[verb]
+        return _plain(script([self.key(name) for name in keys], arguments))
+
+    def forget_everything(self) -> None:
+        """FLUSHALL, for this queue."""
+        self._client.delete(*(self.key(name) for name in KEYS))
+
+    def contents(self) -> dict[str, Any]:
+        """What every key holds."""
+        pipe = self._client.pipeline(transaction=False)
+        sets = ("high", "medium", "low", "scheduled", "processing", "rescue", "idle", "dead")
+        for name in sets:
+            pipe.zrange(self.key(name), 0, -1, withscores=True)
+        pipe.hgetall(self.key("jobs")).smembers(self.key("cancelled")).exists(self.key("generation"))
+        *scored, jobs, cancelled, generation = pipe.execute()
+        found: dict[str, Any] = {
+            name: {member.decode(): int(score) for member, score in members}
+            for name, members in zip(sets, scored, strict=True)
+        }
+        found["jobs"] = {job_id.decode(): text.decode() for job_id, text in jobs.items()}
+        return found | {"cancelled": {member.decode() for member in cancelled}, "generation": generation == 1}
