@@ -112,7 +112,7 @@ class Reference:
                 taken.append(job_id)
         leased = [
             job
-            for job in map(self.jobs.get, taken)
+            for job in map(self.jobs.get, dict.fromkeys(taken))
             if job is not None and job.lease not in self.processing and job.lease not in self.rescuing
         ]
         self.processing |= {job.lease: self.now + lease_ms for job in leased}
@@ -158,10 +158,10 @@ class Reference:
         """`acknowledge` and `bury`."""
         if not self.built:
             return NO_GENERATION
-        ended = 0
+        ended, jobs = 0, dict(self.jobs)
         for member in members:
             job_id, _, fence = member.partition(":")
-            job = self.jobs.get(job_id)
+            job = jobs.get(job_id)
             live = self.processing.pop(member, None) is not None
             rescued = not live and self.rescuing.pop(member, None) is not None
             # A descriptor that was pushed since the lease was taken back stays.

@@ -13,10 +13,11 @@ local rescuing = redis.call('ZCARD', KEYS[9]) > 0
 local want, now = tonumber(ARGV[1]), now_ms()
 local promoted = promote(tonumber(ARGV[4]), now)
 
-local ids = {}
+local ids, bands = {}, 0
 for key = 2, 4 do
   if #ids >= want then break end
   local popped = redis.call('ZPOPMIN', KEYS[key], want - #ids)
+  if #popped > 0 then bands = bands + 1 end
   for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
 end
 
@@ -33,8 +34,11 @@ if #ids > 0 then
   local rescued = rescuing and redis.call('ZMSCORE', KEYS[9], unpack(members)) or {}
   -- as text, once: a number is turned into one for every command that gets it
   local deadline = string.format('%.0f', now + tonumber(ARGV[2]))
+  -- Pushed with two priorities, a job stands in two bands.
+  local seen = bands > 1 and {}
   for i, id in ipairs(ids) do
-    if descriptors[i] and not live[i] and not rescued[i] then
+    if descriptors[i] and not live[i] and not rescued[i] and not (seen and seen[id]) then
+      if seen then seen[id] = true end
       leases[#leases + 1] = deadline
       leases[#leases + 1] = members[i]
       reply[#reply + 1] = id
