@@ -20,7 +20,13 @@ class Coalescer(Generic[T]):
     """
 
     def __init__(
-        self, flush: Callable[[list[T]], Awaitable[None]], *, most: int, in_flight: int, pace: float = 0.0
+        self,
+        flush: Callable[[list[T]], Awaitable[None]],
+        *,
+        most: int,
+        in_flight: int,
+        pace: float = 0.0,
+        awaited: bool = False,
     ) -> None:
         """Prepare an empty coalescer.
 
@@ -29,13 +35,15 @@ class Coalescer(Generic[T]):
             most: the most items of a batch.
             in_flight: the most batches under way at a time.
             pace: seconds between the beginnings of two batches, unless the later one is full: batches of few items
-                cost nearly as much as large ones. The first after a pause of that length waits for nothing, nor
-                does that of a caller who comes alone, again and again.
+                cost nearly as much as large ones. The first after a pause of that length waits for nothing.
+            awaited: who adds an item waits for its batch before adding another. So an item that comes alone, after a
+                batch of one, is not held up: no company would come.
         """
         self._flush = flush
         self._most = most
         self._in_flight = in_flight
         self._pace = pace
+        self._awaited = awaited
         self._began = -math.inf
         self._last = 0
         self._items: list[T] = []
@@ -93,8 +101,7 @@ class Coalescer(Generic[T]):
     async def _keep_pace(self) -> None:
         loop = asyncio.get_running_loop()
         wait = self._began + self._pace - loop.time()
-        # One item after the other, each awaited before the next, would never find company by waiting.
-        alone = self._last <= 1 and self._running == 1 and len(self._items) == 1
+        alone = self._awaited and self._last <= 1 and self._running == 1 and len(self._items) == 1
         if wait > 0 and not alone and len(self._items) < self._most:
             await asyncio.sleep(wait)
         self._began = loop.time()

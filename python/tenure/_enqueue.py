@@ -60,7 +60,7 @@ class Enqueuer:
         self._database = database
         self._publisher = publisher
         self._single: Coalescer[tuple[NewJob, asyncio.Future[Enqueued]]] = Coalescer(
-            self._flush, most=_MOST_ROWS, in_flight=_IN_FLIGHT, pace=_PACE
+            self._flush, most=_MOST_ROWS, in_flight=_IN_FLIGHT, pace=_PACE, awaited=True
         )
 
     async def one(self, job: NewJob) -> Enqueued:

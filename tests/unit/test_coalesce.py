@@ -117,7 +117,7 @@ async def test_a_lone_caller_does_not_wait_for_the_pace_and_company_does():
         sizes.append(len(batch))
         await asyncio.sleep(0)
 
-    items: Coalescer[int] = Coalescer(flush, most=10, in_flight=1, pace=pace)
+    items: Coalescer[int] = Coalescer(flush, most=10, in_flight=1, pace=pace, awaited=True)
     loop = asyncio.get_running_loop()
     began = loop.time()
     for number in range(50):
