@@ -170,6 +170,8 @@ def ending_of(
     """The one place where a verdict becomes what is written."""
     lease = attempt.lease
     duration_ms = (time.monotonic() - attempt.started) * 1000
+    if job_type is not None:
+        job_type.retry_budget.ended += 1
     ending = functools.partial(Ending, lease, attempt.recorded, duration_ms)
     match verdict:
         case Snooze(delay):
@@ -213,6 +215,16 @@ def released(attempt: Attempt) -> Ending:
     )
 
 
+def _delay_ms(job_type: JobType[..., object], attempt: int) -> int:
+    """Before the retry that follows this attempt."""
+    backoff = job_type.backoff
+    base, cap = round(backoff.base * 1000), round(backoff.cap * 1000)
+    if not job_type.retry_budget.spend():
+        # The longest delay, whichever attempt it was, and never at once with all others.
+        return backoff_ms(0, cap, 1.0, cap, "equal")
+    return backoff_ms(attempt - 1, base, backoff.factor, cap, backoff.jitter)
+
+
 def _failed(
     ending: Callable[..., Ending], lease: Lease, job_type: JobType[..., object] | None, error: str, delay: float | None
 ) -> Ending:
@@ -224,10 +236,7 @@ def _failed(
     elif job_type is None:
         delay_ms = backoff_ms(lease.attempt - 1)
     else:
-        backoff = job_type.backoff
-        delay_ms = backoff_ms(
-            lease.attempt - 1, round(backoff.base * 1000), backoff.factor, round(backoff.cap * 1000), backoff.jitter
-        )
+        delay_ms = _delay_ms(job_type, lease.attempt)
     keep = job_type is not None and job_type.retry_priority == "keep"
     return ending(
         "SCHEDULED" if delay_ms > 0 else "PENDING",

@@ -10,6 +10,7 @@ import msgspec
 
 from tenure import _validate
 from tenure._codec import FORMATS
+from tenure._retry_budget import RetryBudget
 from tenure._signature import Signature
 from tenure.errors import InvalidInput
 
@@ -40,12 +41,18 @@ class Backoff:
         factor: growth per retry. Defaults to 2.
         cap: the longest delay in seconds. Defaults to 60.
         jitter: `full` draws from the whole delay, `equal` from its upper half, `none` not at all. Defaults to `full`.
+        budget: retries for each attempt of this job type in a process; those above wait for `cap` (its upper half is
+            drawn from), so that what fails everywhere is not asked ever more often. 0.5 makes of a load of which every
+            attempt fails no more than twice as much. Defaults to 0.5.
+        burst: as many retries are free of the budget at a time. Defaults to 1,000.
     """
 
     base: float = 1.0
     factor: float = 2.0
     cap: float = 60.0
     jitter: Literal["full", "equal", "none"] = "full"
+    budget: float = 0.5
+    burst: int = 1000
 
     def __post_init__(self) -> None:
         """Refuse what makes no delay."""
@@ -54,6 +61,9 @@ class Backoff:
         _validate.choice("backoff.jitter", self.jitter, JITTERS)
         if not 1.0 <= self.factor <= 100.0:  # noqa: PLR2004 - the bounds are in the message
             raise InvalidInput("backoff.factor", "a number from 1 to 100", self.factor)
+        if not 0.0 <= self.budget <= 100.0:  # noqa: PLR2004 - likewise
+            raise InvalidInput("backoff.budget", "a number from 0 to 100", self.budget)
+        _validate.whole("backoff.burst", self.burst, 0, 1_000_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +151,7 @@ class JobType(Generic[P, R]):
         self.handler: Final = handler
         self.is_async: Final = inspect.iscoroutinefunction(handler)
         self.backoff: Final = backoff
+        self.retry_budget: Final = RetryBudget(backoff.budget, backoff.burst)
         self.retry_priority: Final = _validate.choice("retry_priority", retry_priority, RETRY_PRIORITIES)
         self.record: Final = _validate.choice("record", record, MODES)
         self.payload_format: Final = _validate.choice("payload_format", payload_format, FORMATS)

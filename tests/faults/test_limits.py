@@ -73,6 +73,25 @@ async def test_retries_stay_within_their_budget_while_everything_fails(open_app,
     assert busiest < 300, "retries come in a herd"
 
 
+async def test_retries_above_their_share_wait_longest_and_lose_nothing(open_app, app):
+    """While everything fails, the budget lets a share of the retries come soon; the others keep all their attempts."""
+    times: list[list[float]] = [[] for _ in range(100)]
+
+    @app.job(max_retries=1, backoff=Backoff(base=0.001, cap=2.0, jitter="none", budget=0.1, burst=10))
+    async def fails(number: int) -> None:
+        times[number].append(time.monotonic())
+        raise ConnectionError("the dependency is away")
+
+    await open_app(app)
+    async with app.worker(concurrency=50):
+        jobs = await app.enqueue_many([fails.request(number) for number in range(100)])
+        outcomes = await asyncio.gather(*(job.result(timeout=20) for job in jobs), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {JobFailed}
+    assert {len(runs) for runs in times} == {2}
+    soon = sum(second - first < 1.0 for first, second in times)
+    assert 10 <= soon <= 10 + 0.1 * 200, "a burst of 10, and a tenth of all attempts"
+
+
 @pytest.mark.parametrize("store", ["full", "away"])
 async def test_a_store_that_cannot_take_more_is_one_typed_error_in_bounded_time(stage, store):
     began = time.monotonic()
