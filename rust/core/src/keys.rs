@@ -98,7 +98,8 @@ pub struct QueueKeys {
 
 impl QueueKeys {
     /// The keys that a script names, in its order.
-    pub(crate) fn named(&self, names: &[&'static str]) -> Vec<&str> {
+    #[must_use]
+    pub fn named(&self, names: &[&'static str]) -> Vec<&str> {
         names.iter().map(|name| self.one(name)).collect()
     }
 

@@ -20,26 +20,17 @@ pub fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("script");
     group.bench_function("keys of a queue", |bencher| bencher.iter(|| keys.queue(black_box("default")).unwrap()));
     let queue = keys.queue("default").unwrap();
-    let named = [
-        queue.generation.as_str(),
-        &queue.bands[0],
-        &queue.bands[1],
-        &queue.bands[2],
-        &queue.scheduled,
-        &queue.processing,
-        &queue.jobs,
-        &queue.idle,
-    ];
+    let (leasing, pushing) = (queue.named(LEASE.keys), queue.named(ENQUEUE.keys));
     group.bench_function("call of lease", |bencher| {
         bencher.iter(|| {
-            let mut call = LEASE.call(black_box(&named));
+            let mut call = LEASE.call(black_box(&leasing));
             call.arg(JOBS).arg(30_000).arg("worker").arg(100).arg("default").arg("bench:worker:");
             call.get_packed_command()
         });
     });
     group.throughput(Throughput::Elements(JOBS as u64));
     group.bench_function("call of enqueue, 100 jobs", |bencher| {
-        bencher.iter(|| enqueue(&named, black_box(&jobs)).get_packed_command());
+        bencher.iter(|| enqueue(&pushing, black_box(&jobs)).get_packed_command());
     });
     let reply = leased(&jobs);
     group.bench_function("reply of lease, 100 jobs", |bencher| {

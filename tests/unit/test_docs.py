@@ -1,0 +1,35 @@
+"""What the pages name is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/guarantees.md").read_text()
+NAMED = sorted(set(re.findall(r"`((?:tests|rust)/[\w/]+\.(?:py|rs))::(\w+)`", PAGE)))
+
+
+def test_the_guarantees_name_their_tests():
+    assert len(NAMED) > 30
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED, ids=lambda part: part)
+def test_every_test_that_a_guarantee_names_is_there(path, name):
+    assert re.search(rf"\b(def|fn) {name}\(", (ROOT / path).read_text())
+
+
+def test_every_promise_has_a_test():
+    promised = PAGE.split("## Promised")[1].split("## Not promised")[0]
+    rows = [line for line in promised.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 15
+    assert not [row for row in rows if "::" not in row]
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_every_page_that_is_named_is_there(page):
+    names = re.findall(r"`((?:docs|bench|migrations|deploy)/[\w./-]+)`", (ROOT / page).read_text())
+    missing = [name for name in names if not (ROOT / name).exists()]
+    assert not missing
