@@ -59,13 +59,13 @@ class Valkey:
         wait_until(self.answers, "valkey answers")
 
     def answers(self) -> bool:
-        """Whether it answers a ping."""
+        """Whether it answers a ping, or wants to know who asks."""
         try:
             with socket.socket(socket.AF_UNIX) as link:
                 link.settimeout(1)
                 link.connect(str(self.socket))
                 link.sendall(b"PING\r\n")
-                return link.recv(16).startswith(b"+PONG")
+                return link.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 

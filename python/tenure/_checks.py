@@ -185,7 +185,7 @@ def _eviction(policy: str) -> Finding:
         "redis maxmemory-policy",
         policy,
         fail="" if unknown or policy == "noeviction" else "set maxmemory-policy noeviction: any other one evicts jobs",
-        warn="the server does not tell (CONFIG is forbidden), it must be noeviction" if unknown else "",
+        warn="the server does not tell (INFO is forbidden), it must be noeviction" if unknown else "",
     )
 
 

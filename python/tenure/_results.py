@@ -8,9 +8,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from tenure._coalesce import Coalescer
-from tenure.errors import ResultTimeout, StoreUnavailable
+from tenure.errors import ResultTimeout, StoreUnavailable, TenureError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tenure._database import Database, Row
     from tenure._engine import Engine, Event
     from tenure.job import Job
@@ -69,10 +71,7 @@ class Results:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
-        for waiters in self._waiters.values():
-            for done in waiters:
-                if not done.done():
-                    done.set_exception(StoreUnavailable("the app was closed while a result was awaited"))
+        self._fail(self._waiters, StoreUnavailable("the app was closed while a result was awaited"))
 
     def _leave(self, job: Job, done: asyncio.Future[Row]) -> None:
         waiters = self._waiters[job.id]
@@ -87,10 +86,20 @@ class Results:
         except StoreUnavailable as error:
             logger.warning("results are not to be had now: %s", error)
             return
+        except TenureError as error:
+            # No later look would fare better, a role that may not read results for one: those who wait are told.
+            self._fail(job_ids, error)
+            return
         for row in rows:
             for done in self._waiters.get(str(row["job_id"]), ()):
                 if not done.done():
                     done.set_result(row)
+
+    def _fail(self, job_ids: Iterable[str], error: TenureError) -> None:
+        for job_id in job_ids:
+            for done in self._waiters.get(job_id, ()):
+                if not done.done():
+                    done.set_exception(error)
 
     async def _sweep(self) -> None:
         while True:

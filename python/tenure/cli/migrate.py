@@ -77,8 +77,10 @@ def verify(url: Url = None, schema: Schema = None, as_json: JsonOption = False) 
     if as_json:
         print_json(result)
     else:
-        rows = [(kind, count, result.found[kind]) for kind, count in result.expected.items()]
+        rows = [(kind, result.expected.get(kind), count) for kind, count in result.found.items()]
         print_table("schema", ("what", "expected", "found"), rows)
+        if result.not_compared is not None:
+            typer.echo(result.not_compared)
         for problem in result.problems:
             typer.echo(problem)
     if result.problems:

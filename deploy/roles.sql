@@ -1,0 +1,90 @@
+-- Four group roles with the least that their work needs. They cannot log in; logins are made members of them:
+--     psql "$OWNER_URL" -v ON_ERROR_STOP=1 -f deploy/roles.sql                      (another schema: -v schema=name)
+--     CREATE ROLE shop LOGIN PASSWORD '…' IN ROLE gap006_producer;
+-- Run it as the role that runs `tenure migrate up`, and again after every migration: it takes back what it once gave and gives
+-- what is wanted now, in one transaction. docs/security.md says who may do what.
+--
+--   producer  enqueues, and pushes to Redis what it committed; reads no result, no error, no audit
+--   results   reads how jobs ended: for producers that wait for results, given in addition
+--   worker    enqueues, runs, settles, rescues; changes no payload, deletes no job and no audit
+--   operator  reads everything, cancels, retries, empties the dead letters; writes no result
+--   metrics   counts; reads no payload, result, error, tag or key
+
+\if :{?schema}
+\else
+    \set schema gap006
+\endif
+\set producer :schema _producer
+\set results :schema _results
+\set worker :schema _worker
+\set operator :schema _operator
+\set metrics :schema _metrics
+
+BEGIN;
+
+SELECT format('CREATE ROLE %I NOLOGIN', role)
+FROM unnest(ARRAY[:'producer', :'results', :'worker', :'operator', :'metrics']) AS role
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role)
+\gexec
+
+REVOKE ALL ON SCHEMA :"schema" FROM PUBLIC, :"producer", :"results", :"worker", :"operator", :"metrics";
+REVOKE ALL ON ALL TABLES IN SCHEMA :"schema" FROM PUBLIC, :"producer", :"results", :"worker", :"operator", :"metrics";
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC, :"producer", :"results", :"worker", :"operator", :"metrics";
+
+GRANT USAGE ON SCHEMA :"schema" TO :"producer", :"results", :"worker", :"operator", :"metrics";
+-- whether the schema is migrated is asked at every start
+GRANT SELECT ON :"schema".schema_migrations TO :"producer", :"results", :"worker", :"operator", :"metrics";
+
+-- Enqueueing. The payload is read back after a transaction of the caller's has committed, and when Redis was lost: whoever pushes
+-- must know what. A parent's row is locked, and marked as one: nothing else of it can be changed.
+GRANT INSERT (
+    job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
+    max_retries, timeout_ms, tags, metadata, run_at, status, completed_at
+), SELECT (
+    job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
+    max_retries, timeout_ms, run_at, status, updated_at, fence, attempts
+), UPDATE (has_dependents, updated_at) ON :"schema".jobs TO :"producer";
+GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT (job_id, depends_on_job_id)
+    ON :"schema".job_dependencies TO :"producer";
+GRANT SELECT (worker_id, status, queues) ON :"schema".workers TO :"producer";
+
+GRANT SELECT (job_id, status, result, result_format, error) ON :"schema".jobs TO :"results";
+
+-- Running. What a job is (its payload, type, queue, key, limits) stays as it was enqueued; the audit only grows.
+GRANT INSERT (
+    job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
+    max_retries, timeout_ms, tags, metadata, run_at, status, completed_at
+), SELECT, UPDATE (
+    status, fence, attempts, crashes, worker_id, priority, run_at, started_at, completed_at, updated_at, result, result_format,
+    error, progress, progress_note, pending_dependencies, has_dependents
+) ON :"schema".jobs TO :"worker";
+GRANT INSERT, SELECT, UPDATE (status, completed_at, duration_ms, error) ON :"schema".job_executions TO :"worker";
+GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT, UPDATE (satisfied_at)
+    ON :"schema".job_dependencies TO :"worker";
+-- DELETE: dead letters past their keep
+GRANT INSERT, SELECT, DELETE ON :"schema".dead_letter_queue TO :"worker";
+GRANT INSERT, SELECT, UPDATE (status, health, last_heartbeat, stopped_at, updated_at) ON :"schema".workers TO :"worker";
+GRANT EXECUTE ON FUNCTION :"schema".mark_stale_workers(interval) TO :"worker";
+
+-- Steering.
+GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"operator";
+GRANT UPDATE (
+    status, run_at, attempts, crashes, completed_at, cancel_requested_at, error, pending_dependencies, updated_at
+) ON :"schema".jobs TO :"operator";
+GRANT UPDATE (satisfied_at) ON :"schema".job_dependencies TO :"operator";
+-- UPDATE of one column that nothing reads: the right to lock the rows that are deleted
+GRANT DELETE, UPDATE (failed_at) ON :"schema".dead_letter_queue TO :"operator";
+GRANT EXECUTE ON FUNCTION :"schema".get_runnable_jobs(integer) TO :"operator";
+
+-- Counting.
+GRANT SELECT (
+    job_id, queue, job_type, priority, status, mode, attempts, crashes, worker_id, run_at, created_at, updated_at, started_at,
+    completed_at
+) ON :"schema".jobs TO :"metrics";
+GRANT SELECT (execution_id, job_id, worker_id, attempt, status, started_at, completed_at, duration_ms)
+    ON :"schema".job_executions TO :"metrics";
+GRANT SELECT (dlq_id, original_job_id, queue, job_type, priority, attempts, reason, failed_at, created_at)
+    ON :"schema".dead_letter_queue TO :"metrics";
+GRANT SELECT ON :"schema".workers TO :"metrics";
+
+COMMIT;
