@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from tenure._engine import migrations
-from tenure._urls import is_local, password
+from tenure._urls import demands_tls, is_local, password
 from tenure.errors import ConfigurationError, MigrationError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ KNOWN_DEFAULTS: Final = frozenset((
     "gap006", "tenure",
 ))
 # fmt: on
+_HOW_TO_DEMAND: Final = "use rediss:// and sslmode=verify-full"
 _OLDEST_POSTGRES: Final = 15
 _NEWEST_POSTGRES: Final = 18
 _OLDEST_REDIS: Final = (7, 0)
@@ -46,19 +47,36 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_urls(settings: Settings) -> None:
-    """Refuse passwords that everybody knows, unless the server is on this machine.
+    """Refuse known passwords, and what `require_tls` does not allow, unless the server is on this machine.
 
     Raises:
-        ConfigurationError: a password is a known default, or empty.
+        ConfigurationError: a password is a known default, or empty; or a URL does not demand TLS.
     """
-    for field, url in (("postgres_url", settings.postgres_url), ("redis_url", settings.redis_url)):
-        if url is None or is_local(url):
-            continue
+    for field, url in _remote_urls(settings):
+        if settings.require_tls and not demands_tls(url):
+            raise ConfigurationError(f"require_tls refuses {field}: {_HOW_TO_DEMAND}")
         secret = password(url)
         if secret == "":
             raise ConfigurationError(f"the password in {field} is empty, and the server is not on this machine")
         if secret is not None and secret.lower() in KNOWN_DEFAULTS:
             raise ConfigurationError(f"the password in {field} is a known default, choose another one")
+
+
+def encryption_findings(settings: Settings) -> list[Finding]:
+    """Which stores on other machines may be spoken to in the clear."""
+    return [
+        _finding(
+            f"{field.removesuffix('_url')} encryption",
+            "tls" if demands_tls(url) else "not demanded",
+            warn="" if demands_tls(url) else f"whoever is in between may read along: {_HOW_TO_DEMAND}",
+        )
+        for field, url in _remote_urls(settings)
+    ]
+
+
+def _remote_urls(settings: Settings) -> list[tuple[str, str]]:
+    given = (("postgres_url", settings.postgres_url), ("redis_url", settings.redis_url))
+    return [(field, url) for field, url in given if url is not None and not is_local(url)]
 
 
 def given_urls(settings: Settings) -> tuple[str, str] | None:

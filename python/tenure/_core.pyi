@@ -20,6 +20,7 @@ __all__ = [
     "Pushed",
     "RedisRefused",
     "RedisUnavailable",
+    "RedisUntrusted",
     "ServerInfo",
     "TenureCoreError",
     "__version__",
@@ -37,6 +38,9 @@ class TenureCoreError(Exception):
 
 class RedisUnavailable(TenureCoreError):
     """Refused, lost or timed out; what was sent may or may not have happened."""
+
+class RedisUntrusted(RedisUnavailable):
+    """The connection could not be made secure: an unknown authority, another host's or an expired certificate."""
 
 class RedisRefused(TenureCoreError):
     """The server answered with an error, whose text this is; nothing was written."""

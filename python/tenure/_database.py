@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,6 +18,7 @@ from tenure.errors import (
     MigrationError,
     StoreUnavailable,
     TenureError,
+    Untrusted,
 )
 
 if TYPE_CHECKING:
@@ -86,7 +88,11 @@ def _translated(schema: str) -> Iterator[None]:
         raise MigrationError(f"schema {schema} is not migrated, run `tenure migrate up`: {error}") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigurationError(f"postgresql refuses what the role may not do: {error}") from error
+    except ssl.SSLError as error:
+        raise Untrusted(f"postgresql is not trusted: {error}") from error
     except _AWAY as error:
+        if "rejected SSL upgrade" in str(error):
+            raise Untrusted(f"postgresql is not trusted: {error}") from error
         reason = str(error) or type(error).__name__
         raise StoreUnavailable(f"postgresql cannot be asked: {reason}") from error
 
@@ -131,6 +137,8 @@ def _session(lock_timeout: float) -> dict[str, str]:
 def _valid_url() -> Iterator[None]:
     try:
         yield
+    except ssl.SSLError:
+        raise  # one of them is a ValueError too
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         # The text of the driver's error may repeat the URL and with it the password.
         raise ConfigurationError("postgres_url must be a postgresql:// URL") from error

@@ -18,13 +18,14 @@ from tenure._core import (
     Pushed,
     RedisRefused,
     RedisUnavailable,
+    RedisUntrusted,
     ServerInfo,
     backoff_ms,
     debug_build,
     migrations,
     new_ids,
 )
-from tenure.errors import Backpressure, StoreUnavailable
+from tenure.errors import Backpressure, ConfigurationError, StoreUnavailable, Untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +85,10 @@ class Engine:
         """Connect and say who answered."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self.core.fileno(), self._drain)
-        return await self._call(self.core.connect)
+        try:
+            return await self._call(self.core.connect)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
 
     def close(self) -> None:
         """Stop listening and fail what is pending; may be called twice."""
@@ -191,6 +195,8 @@ class Engine:
         try:
             operation(done, *args)
             return await done
+        except RedisUntrusted as error:
+            raise Untrusted(f"redis is not trusted: {error}") from error
         except RedisUnavailable as error:
             raise StoreUnavailable(f"redis cannot be asked: {error}") from error
         except RedisRefused as error:

@@ -11,6 +11,7 @@ from tenure.errors import InvalidInput
 
 HIDDEN: Final = "(hidden)"
 _MOST_PORT: Final = 65_535
+_SECURE_SCHEMES: Final = ("rediss", "valkeys")
 _PASSWORD_PARAMETERS: Final = ("password", "pass", "passwd")
 
 
@@ -56,6 +57,12 @@ def hosts(url: str) -> list[str]:
 def is_local(url: str) -> bool:
     """Whether every server that the URL names is on this machine."""
     return "unix" in urlsplit(url).scheme or all(map(_is_loopback, hosts(url)))
+
+
+def demands_tls(url: str) -> bool:
+    """Whether a checked URL allows no connection but one to a server whose certificate and host name were checked."""
+    parts = urlsplit(url)
+    return parts.scheme in _SECURE_SCHEMES or _parameters(parts, ("sslmode",)) == ["verify-full"]
 
 
 def password(url: str) -> str | None:

@@ -10,7 +10,8 @@ TenureError
 ├── ConfigurationError      a setting or a server's configuration is refused
 ├── NotOpen                 the app is used outside `async with app`
 ├── StoreUnavailable        PostgreSQL or Redis cannot be asked
-│   └── Backpressure        a store is there and refuses more work for now
+│   ├── Backpressure        a store is there and refuses more work for now
+│   └── Untrusted           the connection to a store cannot be made secure
 ├── MigrationError          the schema is not what the migrations say
 ├── JobNotFound
 ├── IllegalTransition       the job's state does not allow the verb
@@ -83,6 +84,10 @@ class StoreUnavailable(TenureError):
 
 class Backpressure(StoreUnavailable):
     """A store is there and refuses more work for now (memory, disk or connections are used up)."""
+
+
+class Untrusted(StoreUnavailable):
+    """The connection to a store cannot be made secure: an unknown authority, another host, an expired certificate."""
 
 
 class MigrationError(TenureError):

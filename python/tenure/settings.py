@@ -51,6 +51,8 @@ class Settings:
         statement_cache: prepared statements per connection; 0 behind PgBouncer older than 1.21. Defaults to 200.
         allow_weak_durability: accept a server with synchronous_commit=off, which may lose jobs it has acknowledged.
             Defaults to False.
+        require_tls: refuse a store on another machine whose URL does not demand TLS with a checked certificate and host
+            name (rediss or valkeys as scheme, sslmode=verify-full). Defaults to False.
     """
 
     postgres_url: str | None = None
@@ -70,6 +72,7 @@ class Settings:
     postgres_connections: int = 10
     statement_cache: int = 200
     allow_weak_durability: bool = False
+    require_tls: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, alone or together."""
@@ -82,8 +85,9 @@ class Settings:
         _validate.name("prefix", self.prefix)
         if self.data_dir is not None:
             _check_text("data_dir", str(self.data_dir))
-        if not isinstance(self.allow_weak_durability, bool):
-            raise InvalidInput("allow_weak_durability", "True or False", self.allow_weak_durability)
+        for switch in ("allow_weak_durability", "require_tls"):
+            if not isinstance(getattr(self, switch), bool):
+                raise InvalidInput(switch, "True or False", getattr(self, switch))
         lease = _validate.seconds("lease_seconds", self.lease_seconds, least=1.0, most=86_400.0)
         beat = _validate.seconds("heartbeat_seconds", self.heartbeat_seconds, least=0.1, most=3600.0)
         if beat * 2 > lease:

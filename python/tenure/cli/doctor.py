@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from tenure import __version__
-from tenure._checks import Finding, check_urls, given_urls, postgres_findings, redis_findings
+from tenure._checks import Finding, check_urls, encryption_findings, given_urls, postgres_findings, redis_findings
 from tenure._database import Database
 from tenure._embedded import EmbeddedStores
 from tenure._engine import Engine, debug_build, new_ids
@@ -41,6 +41,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     embedded = EmbeddedStores(settings)
     try:
         check_urls(settings)
+        findings += encryption_findings(settings)
         postgres_url, redis_url = given_urls(settings) or await embedded.start()
         findings += await _examine_redis(redis_url, settings)
         findings += await _examine_postgres(postgres_url, settings)

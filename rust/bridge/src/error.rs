@@ -10,6 +10,7 @@ create_exception!(
     TenureCoreError,
     "Redis cannot be asked; the outcome may be unknown."
 );
+create_exception!(tenure._core, RedisUntrusted, RedisUnavailable, "The connection to Redis could not be made secure.");
 create_exception!(tenure._core, RedisRefused, TenureCoreError, "Redis answered with an error; nothing was written.");
 create_exception!(
     tenure._core,
@@ -23,6 +24,7 @@ create_exception!(tenure._core, ForkedProcess, TenureCoreError, "The core was st
 pub(crate) fn exception(error: Error) -> PyErr {
     match error {
         Error::Unavailable { reason } => RedisUnavailable::new_err(reason),
+        Error::Untrusted { reason } => RedisUntrusted::new_err(reason),
         Error::Refused { reason, .. } => RedisRefused::new_err(reason),
         Error::NoGeneration { queue } => NoGeneration::new_err(queue),
         other => PyValueError::new_err(other.to_string()),

@@ -26,7 +26,7 @@ mod _core {
     #[pymodule_export]
     use crate::{
         core::Core,
-        error::{ForkedProcess, NoGeneration, RedisRefused, RedisUnavailable, TenureCoreError},
+        error::{ForkedProcess, NoGeneration, RedisRefused, RedisUnavailable, RedisUntrusted, TenureCoreError},
         functions::{backoff_ms, migrations, new_ids},
         histogram::Histogram,
         types::{Depths, Descriptor, Event, Lease, LeaseBatch, Pushed, ServerInfo},

@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use redis::{ErrorKind, RedisError};
 
+use crate::tls::is_insecure;
+
 /// Short for a result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -16,6 +18,12 @@ pub enum Error {
     #[error("redis is unavailable: {reason}")]
     Unavailable {
         /// What the connection said.
+        reason: String,
+    },
+    /// The connection could not be made secure: the server's certificate is not trusted, expired or another host's, or TLS failed.
+    #[error("redis is not trusted: {reason}")]
+    Untrusted {
+        /// What the check said.
         reason: String,
     },
     /// The server answered with an error (WRONGTYPE, OOM, NOPERM, MISCONF, ...). Nothing was written.
@@ -77,6 +85,7 @@ impl Error {
             ErrorKind::InvalidClientConfig => {
                 Self::invalid("redis url", "redis://, rediss:// or unix://", error.category())
             }
+            _ if is_insecure(&error.to_string()) => Self::Untrusted { reason: error.to_string() },
             _ => Self::unavailable(error),
         }
     }

@@ -136,7 +136,7 @@ impl Beating {
                     }
                 };
                 if let Err(error) = outcome {
-                    if matches!(error, Error::Unavailable { .. }) && !down {
+                    if matches!(error, Error::Unavailable { .. } | Error::Untrusted { .. }) && !down {
                         (self.events)(Event::RedisDown);
                     }
                     down = true;

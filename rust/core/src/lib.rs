@@ -9,7 +9,7 @@
 //! - [`keys`]: the only place that builds names of keys and channels
 //! - [`job`]: a job as Redis holds it (descriptor)
 //! - [`script`]: the Lua files of `lua/`, their keys and their replies
-//! - `link`: one connection that reconnects for ever and never hangs
+//! - `link`: one connection that reconnects for ever and never hangs; `tls`: what its URL says about certificates
 //! - one typed caller a verb: `enqueue`, [`lease`], `acknowledge`, `extend`, `rescue`, `promote`, `cancel`, `reconcile`, `duty`,
 //!   `depths`; they hang their methods on [`store::Store`]
 //! - [`held`]: the leases this process holds and until when it may trust them
@@ -45,6 +45,7 @@ mod link;
 mod promote;
 mod reconcile;
 mod rescue;
+mod tls;
 
 pub use depths::Depths;
 pub use enqueue::Pushed;

@@ -16,15 +16,20 @@ use crate::{
     keys::QueueKeys,
     options::Options,
     script::{Reply, Verb},
+    tls::certificates,
 };
 
 /// A client for the URL; nothing is connected yet.
 pub(crate) fn client(options: &Options) -> Result<Client> {
     // Two providers in one process would make rustls panic; the first one that was installed stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = options.url.as_str();
+    let client = match certificates(url)? {
+        None => Client::open(url),
+        Some(named) => Client::build_with_tls(url, named),
+    };
     // The client library's own message may repeat the URL, and with it the password.
-    Client::open(options.url.as_str())
-        .map_err(|_| Error::invalid("redis_url", "redis://, rediss:// or unix://", "(hidden)"))
+    client.map_err(|_| Error::invalid("redis_url", "redis://, rediss:// or unix://", "(hidden)"))
 }
 
 /// The same, in the protocol in which the manager is told of a closed socket at once: with RESP2 it finds out by the failure of the
