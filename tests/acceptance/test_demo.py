@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Long enough to parse that a worker surely holds some midway.
-TEXT = "class C:\n    def f(self): ...\n" * 1_500
+TEXT = "class C:\n    def f(self): ...\n" * 4_000
 BROKEN = {(0, 3), (1, 1), (2, 19)}
 DEMO = [sys.executable, "-m", "tenure", "demo", "--json", "--path"]
 
@@ -66,7 +66,7 @@ async def test_the_counts_agree_through_a_kill(tree, environ, raw_postgres, raw_
     assert report["packages"] == 3
     assert report["files"] == 57
     assert report["without_result"] == 3
-    assert report["functions"] == report["classes"] == 57 * 1_500
+    assert report["functions"] == report["classes"] == 57 * 4_000
     assert f"killed worker process {summary['killed']} (SIGKILL)" in err
     assert "their leases ran out" in err
     # No job stays behind, only what says that the queue is built, who looked after it and who was idle last.

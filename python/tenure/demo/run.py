@@ -136,7 +136,7 @@ async def _watch(app: Tenure, database: Database, total: int, fleet: Fleet, show
             if probing is None and done and not row["urgent"]:
                 # Not before: a probe would measure the small files that were enqueued ahead of it.
                 probing = asyncio.create_task(_probe(app, sent))
-            if fleet.killed is None and total // 2 <= done < total:
+            if fleet.killed is None and total // 3 <= done < total:
                 await fleet.kill_one(database)
     finally:
         if probing is not None:
