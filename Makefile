@@ -58,7 +58,8 @@ test-rust: setup
 	cargo test --quiet --package tenure-core --bench core    # each benchmark once, to keep it alive
 
 test-python: setup
-	$(BIN)/python -m pytest -q tests
+	@# two processes: most tests wait for something; a file's tests stay together, with servers of their process's own
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
 check-faults: setup    ## 20 seeds of mixed faults, none of which may break an invariant, and mutants that must
 	$(BIN)/python -m pytest -q -s -m seeds tests/check tests/mutants

@@ -153,11 +153,12 @@ async def test_many_holders_of_the_maintenance_duty_do_no_harm(stage):
             await stage.ended(20)
             paused.send_signal(signal.SIGSTOP)
             victim.kill()
-            until = time.monotonic() + 4
-            while time.monotonic() < until:
+            began = time.monotonic()
+            # who waits for the duty asks again when the hold it was told of would have run out: every 3 s
+            while (waited := time.monotonic() - began) < 4 or (forgotten <= 3 and waited < 30):
                 forgotten += client.delete(duty)
                 await asyncio.sleep(0.02)
-                if time.monotonic() > until - 1:
+                if waited > 3:
                     paused.send_signal(signal.SIGCONT)
     assert forgotten > 3, "nobody else took the duty: this run says nothing"
     report = await stage.proven()
