@@ -20,7 +20,7 @@ column dead_letter_queue.created_at timestamp with time zone not null default no
 
 constraint dead_letter_queue.dead_letter_queue_pkey PRIMARY KEY (dlq_id)
 constraint dead_letter_queue.dead_letter_queue_priority_range CHECK (((priority >= 1) AND (priority <= 5)))
-constraint dead_letter_queue.dead_letter_queue_reason_known CHECK ((reason = ANY (ARRAY['exhausted'::text, 'poison'::text, 'dead'::text, 'invalid'::text, 'unknown_job_type'::text])))
+constraint dead_letter_queue.dead_letter_queue_reason_known CHECK ((reason = ANY (ARRAY['exhausted'::text, 'poison'::text, 'dead'::text, 'invalid'::text, 'unknown_job_type'::text, 'refused'::text])))
 
 CREATE UNIQUE INDEX dead_letter_queue_pkey ON gap006.dead_letter_queue USING btree (dlq_id);
 CREATE INDEX idx_dead_letter_queue_created_at ON gap006.dead_letter_queue USING btree (created_at);

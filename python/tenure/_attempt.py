@@ -94,6 +94,13 @@ class _Invalid(Dead):
     """A payload or result that no retry can mend."""
 
 
+class Refused(Dead):
+    """A job that must not run: its seal was refused."""
+
+
+_REASONS: Final[dict[type, str]] = {_Invalid: "invalid", Refused: "refused"}
+
+
 async def call_handler(
     job_type: JobType[..., object] | None,
     attempt: Attempt,
@@ -180,8 +187,7 @@ def ending_of(
         case Cancel(reason):
             return ending("CANCELLED", "CANCELLED", error=reason or None)
         case Dead(error):
-            reason = "invalid" if isinstance(verdict, _Invalid) else "dead"
-            return ending("FAILED", "FAILED", error=error, reason=reason)
+            return ending("FAILED", "FAILED", error=error, reason=_REASONS.get(type(verdict), "dead"))
         case Retry(error, delay):
             return _failed(ending, lease, job_type, error, delay)
         case Completed(result):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tenure import _validate
-from tenure._codec import decode
 from tenure._dependencies import release_dependents
 from tenure._engine import NoGeneration
+from tenure._stored import result_of, shown_payload, shown_result
 from tenure.errors import IllegalTransition, JobNotFound, StoreUnavailable
 from tenure.job import Execution, JobInfo
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tenure._database import Connection, Database, Row
     from tenure._engine import Engine
     from tenure._publish import Publisher
+    from tenure._seal import Seal
 
 STATUSES: Final = ("PENDING", "SCHEDULED", "BLOCKED", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED")
 _MOST_LISTED: Final = 10_000
@@ -28,7 +29,9 @@ _BATCH: Final = 500
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that no retry is left for. `reason`: exhausted, poison, dead, invalid or unknown_job_type."""
+    """A job that no retry is left for. `reason`: exhausted, poison, dead, invalid, unknown_job_type, or refused for its
+    seal.
+    """
 
     dlq_id: str
     job_id: str
@@ -71,8 +74,9 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
 class Admin:
     """What an operator may ask and do."""
 
-    def __init__(self, database: Database, engine: Engine, publisher: Publisher) -> None:
-        """Made by an open `Tenure`."""
+    def __init__(self, database: Database, engine: Engine, publisher: Publisher, seal: Seal | None = None) -> None:
+        """Made by an open `Tenure`; `seal` opens what is shown."""
+        self._seal = seal
         self._database = database
         self._engine = engine
         self._publisher = publisher
@@ -86,7 +90,7 @@ class Admin:
         rows = await self._database.fetch("show_job", _validate.job_id(job_id))
         if not rows:
             raise JobNotFound(f"no job has this id: {job_id}")
-        return _job_info(rows[0])
+        return _job_info(rows[0], self._seal)
 
     async def list_jobs(
         self,
@@ -102,7 +106,7 @@ class Admin:
             _validate.choice("status", status, STATUSES)
         _validate.whole("limit", limit, 1, _MOST_LISTED)
         rows = await self._database.fetch("list_jobs", status, queue, job_type, tag, limit)
-        return [_job_info(row) for row in rows]
+        return [_job_info(row, self._seal) for row in rows]
 
     async def executions(self, job_id: str) -> list[Execution]:
         """The audit of a job's attempts, first one first."""
@@ -112,9 +116,7 @@ class Admin:
     async def results(self, job_ids: Sequence[str]) -> dict[str, Any]:
         """The results of those of these jobs that completed, by job id, in one statement."""
         rows = await self._database.fetch("results", [_validate.job_id(job_id) for job_id in job_ids])
-        return {
-            str(row["job_id"]): _payload(row, "result", "result_format") for row in rows if row["status"] == "COMPLETED"
-        }
+        return {str(row["job_id"]): result_of(row, self._seal) for row in rows if row["status"] == "COMPLETED"}
 
     async def cancel(self, job_id: str) -> str:
         """Cancel a job: at once where nobody runs it, otherwise its worker is asked; the state it has now.
@@ -179,7 +181,8 @@ class Admin:
     ) -> list[DeadLetter]:
         """Dead letters that match, newest first, at most `limit`."""
         _validate.whole("limit", limit, 1, _MOST_LISTED)
-        return [_dead_letter(row) for row in await self._database.fetch("list_dead_letters", queue, job_type, limit)]
+        rows = await self._database.fetch("list_dead_letters", queue, job_type, limit)
+        return [_dead_letter(row, self._seal) for row in rows]
 
     async def dead_letter(self, job_id: str) -> DeadLetter:
         """One dead letter, by its job's id.
@@ -190,7 +193,7 @@ class Admin:
         rows = await self._database.fetch("show_dead_letter", _validate.job_id(job_id))
         if not rows:
             raise JobNotFound(f"no dead letter has this job id: {job_id}")
-        return _dead_letter(rows[0])
+        return _dead_letter(rows[0], self._seal)
 
     async def requeue_dead_letters(
         self, *, job_ids: Sequence[str] | None = None, queue: str | None = None, job_type: str | None = None
@@ -257,20 +260,16 @@ def _plain(row: Row) -> dict[str, Any]:
     return {key: str(value) if key.endswith("_id") and value is not None else value for key, value in row.items()}
 
 
-def _payload(row: Row, column: str, format_column: str) -> Any:
-    return None if row[column] is None else decode(row[column], row[format_column] or "json")
-
-
-def _job_info(row: Row) -> JobInfo:
+def _job_info(row: Row, seal: Seal | None) -> JobInfo:
     values = _plain(row)
-    values["payload"] = _payload(row, "payload", "payload_format")
-    values["result"] = _payload(row, "result", "result_format")
+    values["payload"] = shown_payload(row, values["job_id"], seal)
+    values["result"] = shown_result(row, seal)
     values["metadata"] = json.loads(row["metadata"])
     values["timeout"] = None if row["timeout_ms"] is None else row["timeout_ms"] / 1000
     return msgspec.convert(values, JobInfo)
 
 
-def _dead_letter(row: Row) -> DeadLetter:
+def _dead_letter(row: Row, seal: Seal | None) -> DeadLetter:
     values = _plain(row)
-    values["payload"] = _payload(row, "payload", "payload_format")
+    values["payload"] = shown_payload(row, values["job_id"], seal)
     return msgspec.convert(values, DeadLetter)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from tenure import _validate
 from tenure._checks import check_postgres, check_redis, check_urls, given_urls
-from tenure._codec import decode
 from tenure._database import Database
 from tenure._dependencies import enqueue_dependents, parents_first, parents_of
 from tenure._engine import Engine, new_ids
@@ -19,6 +18,8 @@ from tenure._new_job import prepare
 from tenure._publish import Publisher
 from tenure._rebuild import Rebuilder
 from tenure._results import Results
+from tenure._seal import Seal
+from tenure._stored import result_of
 from tenure.admin import Admin
 from tenure.errors import InvalidInput, JobCancelled, JobFailed, NotOpen, UnknownJobType
 from tenure.job import Job
@@ -45,6 +46,7 @@ class _Stores:
 
     def __init__(self, settings: Settings, postgres_url: str, redis_url: str) -> None:
         self.redis_url: Final = redis_url
+        self.seal: Final = Seal.of(settings)
         self.database: Final = Database(
             postgres_url,
             schema=settings.schema,
@@ -62,7 +64,7 @@ class _Stores:
         self.publisher: Final = Publisher(self.engine, self.database, self.rebuilder.request, self.rebuilder.recheck)
         self.enqueuer: Final = Enqueuer(self.database, self.publisher)
         self.results: Final = Results(self.database, self.engine)
-        self.admin: Final = Admin(self.database, self.engine, self.publisher)
+        self.admin: Final = Admin(self.database, self.engine, self.publisher, self.seal)
 
     def _on_event(self, event: Event) -> None:
         if event.kind == "reconnected":
@@ -248,6 +250,8 @@ class Tenure:
             if request.options.depends_on and (needs := parents_of(request.options.depends_on))
         }
         stores = self._open()
+        if stores.seal is not None:
+            stores.seal.seal_jobs(jobs)
         enqueued = await self._insert(stores, jobs, parents, connection)
         return [Job(self, one.job_id, one.job_type, one.queue, created=one.created) for one in enqueued]
 
@@ -258,7 +262,10 @@ class Tenure:
             return (await self.enqueue_many([request], connection=options.connection))[0]
         job_type = self._registered(request.job_type)
         stores = self._open()
-        one = await stores.enqueuer.one(prepare(request, job_type, self.settings.max_payload_bytes, new_ids(1)[0]))
+        job = prepare(request, job_type, self.settings.max_payload_bytes, new_ids(1)[0])
+        if stores.seal is not None:
+            stores.seal.seal_jobs([job])
+        one = await stores.enqueuer.one(job)
         return Job(self, one.job_id, one.job_type, one.queue, created=one.created)
 
     async def _insert(
@@ -284,12 +291,13 @@ class Tenure:
 
     async def wait_result(self, job: Job, timeout: float | None) -> Any:  # noqa: ASYNC109 - the handler's; part of the API
         """What `Job.result` returns and raises."""
-        row = await self._open().results.wait(job, timeout)
+        stores = self._open()
+        row = await stores.results.wait(job, timeout)
         if row["status"] == "FAILED":
             raise JobFailed(job.id, row["error"] or "")
         if row["status"] == "CANCELLED":
             raise JobCancelled(job.id, "job was cancelled")
-        return None if row["result"] is None else decode(row["result"], row["result_format"])
+        return result_of(row, stores.seal)
 
     # --- work
 
@@ -316,6 +324,7 @@ class Tenure:
             queues=names,
             concurrency=concurrency,
             name=name,
+            seal=stores.seal,
         )
 
     @property

@@ -16,6 +16,7 @@ TenureError
 ├── JobNotFound
 ├── IllegalTransition       the job's state does not allow the verb
 ├── LeaseLost               the lease died: nothing was changed
+├── SealRefused             a sealed payload or result cannot be trusted, or not be opened
 └── ResultError             the job ended otherwise than with a result
 ├── JobFailed
 ├── JobCancelled
@@ -110,6 +111,10 @@ class LeaseLost(TenureError):
         self.job_id = job_id
         self.fence = fence
         super().__init__(f"lease lost, {why}: {job_id}:{fence}")
+
+
+class SealRefused(TenureError):
+    """A payload or result was changed, moved to another job or has expired, or its key is retired or unknown here."""
 
 
 class ResultError(TenureError):

@@ -51,6 +51,12 @@ class Settings:
         statement_cache: prepared statements per connection; 0 behind PgBouncer older than 1.21. Defaults to 200.
         allow_weak_durability: accept a server with synchronous_commit=off, which may lose jobs it has acknowledged.
             Defaults to False.
+        encryption_keys: a file of keys that encrypt payloads and results, see `docs/security.md`; needs the extra
+            `crypto`. Defaults to None.
+        signing_keys: a file of keys that sign jobs, so that none is run that was changed on its way. Defaults to None.
+        signature_seconds: how long a signature holds, from when the job may run. Defaults to 604800.
+        accept_unsealed: where there are keys, also run jobs that are not sealed, for as long as those wait that were
+            enqueued before. Defaults to False.
         require_tls: refuse a store on another machine whose URL does not demand TLS with a checked certificate and host
             name (rediss or valkeys as scheme, sslmode=verify-full). Defaults to False.
     """
@@ -72,6 +78,10 @@ class Settings:
     postgres_connections: int = 10
     statement_cache: int = 200
     allow_weak_durability: bool = False
+    encryption_keys: Path | None = None
+    signing_keys: Path | None = None
+    signature_seconds: float = 604_800.0
+    accept_unsealed: bool = False
     require_tls: bool = False
 
     def __post_init__(self) -> None:
@@ -83,9 +93,10 @@ class Settings:
         _check_text("schema", self.schema)
         check_schema(self.schema)
         _validate.name("prefix", self.prefix)
-        if self.data_dir is not None:
-            _check_text("data_dir", str(self.data_dir))
-        for switch in ("allow_weak_durability", "require_tls"):
+        for path in ("data_dir", "encryption_keys", "signing_keys"):
+            if getattr(self, path) is not None:
+                _check_text(path, str(getattr(self, path)))
+        for switch in ("allow_weak_durability", "accept_unsealed", "require_tls"):
             if not isinstance(getattr(self, switch), bool):
                 raise InvalidInput(switch, "True or False", getattr(self, switch))
         lease = _validate.seconds("lease_seconds", self.lease_seconds, least=1.0, most=86_400.0)
@@ -97,6 +108,7 @@ class Settings:
             raise InvalidInput("heartbeat_ttl_seconds", f"more than twice heartbeat_seconds {beat:g}", ttl)
         _validate.seconds("rescue_seconds", self.rescue_seconds, least=0.05, most=3600.0)
         _validate.seconds("grace_seconds", self.grace_seconds, most=86_400.0)
+        _validate.seconds("signature_seconds", self.signature_seconds, least=1.0)
         _validate.whole("poison_after", self.poison_after, 1, 1000)
         _validate.whole("dead_letter_days", self.dead_letter_days, 1, 36_500)
         _validate.whole("max_payload_bytes", self.max_payload_bytes, 1, 256 * _MIB)

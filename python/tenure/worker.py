@@ -13,13 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tenure import __version__
-from tenure._attempt import Attempt, call_handler, ending_of, released, verdict_of
+from tenure._attempt import Attempt, released, verdict_of
 from tenure._engine import Engine, new_ids
 from tenure._feed import Feed
 from tenure._maintenance import Maintenance
 from tenure._progress import ContextReporter
 from tenure._publish import Publisher
 from tenure._rebuild import Rebuilder
+from tenure._sealed_calls import calls_of
 from tenure._settle import Settler
 from tenure._slots import Slots
 from tenure._start import Starter
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from tenure._database import Database
     from tenure._engine import Event, Lease
+    from tenure._seal import Seal
     from tenure.job_type import JobType
     from tenure.settings import Settings
 
@@ -57,6 +59,7 @@ class Worker:
         queues: Sequence[str],
         concurrency: int,
         name: str | None = None,
+        seal: Seal | None = None,
     ) -> None:
         """Made by `Tenure.worker`, which documents the parameters."""
         self.worker_id: Final = new_ids(1)[0]
@@ -83,6 +86,7 @@ class Worker:
             database, self._engine, self._publisher, self.worker_id, self._on_lost, self._feed.slot_freed
         )
         self._slots: Slots[Attempt] = Slots(self._run)
+        self._call_handler, self._ending_of = calls_of(seal)
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._all_ended = asyncio.Event()
         self._orphans = 0
@@ -242,9 +246,9 @@ class Worker:
     async def _run_to_end(self, attempt: Attempt) -> None:
         lease = attempt.lease
         job_type = self._job_types.get(lease.job_type)
-        run = call_handler(job_type, attempt, self._reporter, self._threads, self._orphaned)
+        run = self._call_handler(job_type, attempt, self._reporter, self._threads, self._orphaned)
         verdict = await verdict_of(run, lease.timeout_ms, attempt)
-        ending = ending_of(verdict, attempt, job_type, self._settings.max_result_bytes)
+        ending = self._ending_of(verdict, attempt, job_type, self._settings.max_result_bytes)
         if not attempt.recorded and (ending.status != "COMPLETED" or attempt.recording is not None):
             if not await attempt.ensure_recorded(self._starter):
                 self._on_lost(lease)
