@@ -14,6 +14,7 @@ from bench.locusts import locusts
 from bench.perjob import per_job
 from bench.seed import cascade, creation, fan_out, life
 from bench.space import Space, space
+from bench.steady import steady
 from bench.stress import stress
 from bench.suite import parts
 from tenure.bench.drain import drain
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from bench.servers import Servers
 
 MODES: Final = ("before", "behind")
-RATES: Final = (500, 2000)
+RATES: Final = (500, 2000, 5000)
 
 Row = dict[str, Any]
 
@@ -77,6 +78,12 @@ async def metered_drain(here: Space, mode: str, jobs: int, processes: int, concu
 def _latency(session: Session) -> list[Row]:
     rates = RATES[:1] if session.quick else RATES
     return [session.row(latency, mode, rate, session.options.seconds) for mode in MODES for rate in rates]
+
+
+def _steady(session: Session) -> list[Row]:
+    callers, seconds = (20, 0.3) if session.quick else (1000, 20.0)
+    counts = (1,) if session.quick else (1, 2)
+    return [session.row(steady, mode, callers, n, seconds) for mode in MODES for n in counts]
 
 
 def _lone(session: Session) -> list[Row]:
@@ -147,6 +154,7 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "parts": _parts,
     "enqueue": _enqueue,
     "drain": _drain,
+    "steady": _steady,
     "latency": _latency,
     "lone": _lone,
     "per_job": _per_job,
