@@ -9,7 +9,7 @@ pytest_plugins = ("tests.fix_servers", "tests.fix_apps", "tests.fix_waiting")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much of what takes long is wanted."""
-    parser.addoption("--minutes", type=float, default=0.25, help="how long the leak soak runs (default 0.25)")
+    parser.addoption("--minutes", type=float, default=2.0, help="how long the leak soak runs (default 2)")
     parser.addoption("--heavy", action="store_true", help="also tests marked heavy")
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
+from importlib.metadata import requires
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +22,46 @@ ENDS = {"close": 0, "leave": 0, "fail": 1, "interrupted": -signal.SIGINT, "threa
 AT_A_TIME = 8
 
 
-async def end(how: str, environ: dict[str, str]) -> tuple[int | None, str]:
+ROOT = Path(__file__).parents[2]
+
+
+def pythons() -> dict[str, str]:
+    """Every Python at hand that tenure runs on, by its version: this one, those of the path, those of pyenv."""
+    found = {f"3.{sys.version_info.minor}": sys.executable}
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        places = [
+            shutil.which(f"python{version}"),
+            *Path.home().glob(f".pyenv/versions/{version}*/bin/python{version}"),
+        ]
+        for place in filter(None, places):
+            # a shim of pyenv's may be there without the Python behind it
+            if subprocess.run([place, "-c", ""], capture_output=True, check=False).returncode == 0:
+                found.setdefault(version, str(place))
+    return found
+
+
+PYTHONS = pythons()
+
+
+@pytest.fixture(params=PYTHONS)
+def python(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An interpreter that has what tenure needs; the extension is one for all of them."""
+    base = PYTHONS[request.param]
+    if base == sys.executable:
+        return base
+    needed = [one for one in requires("tenure") or () if "extra ==" not in one]
+    made = tmp_path / "python"
+    for command in ([base, "-m", "venv", made], [made / "bin/python", "-m", "pip", "install", "--quiet", *needed]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no environment for Python {request.param}: {done.stderr[-300:]}")
+    return str(made / "bin/python")
+
+
+async def end(python: str, how: str, environ: dict[str, str]) -> tuple[int | None, str]:
     """The code and the last words of one interpreter."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "faulthandler", "-m", "tests.faults.exits", how),
+        *(python, "-X", "faulthandler", "-m", "tests.faults.exits", how),
         env=environ,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
@@ -35,18 +75,18 @@ async def end(how: str, environ: dict[str, str]) -> tuple[int | None, str]:
     return process.returncode, words.decode()
 
 
-@pytest.mark.timeout(180)
-async def test_a_hundred_ends_with_live_threads(settings, measured):
-    environ = environment(settings)
+@pytest.mark.timeout(300)
+async def test_a_hundred_ends_with_live_threads(settings, measured, python):
+    environ = {**environment(settings), "PYTHONPATH": f"{ROOT / 'python'}:{ROOT}"}
     gate = asyncio.Semaphore(AT_A_TIME)
 
     async def one(how: str) -> tuple[str, int | None, str]:
         async with gate:
-            return how, *(await end(how, environ))
+            return how, *(await end(python, how, environ))
 
     began = time.monotonic()
     ends = await asyncio.gather(*(one(list(ENDS)[number % len(ENDS)]) for number in range(102)))
-    measured("102 ends of interpreters", time.monotonic() - began)
+    measured(f"102 ends of interpreters, {Path(python).resolve().name}", time.monotonic() - began)
     wrong = [(how, code, words) for how, code, words in ends if code != ENDS[how]]
     assert not wrong, wrong[0]
     for how, _, words in ends:
