@@ -122,6 +122,7 @@ constraint jobs.jobs_priority_range CHECK (((priority >= 1) AND (priority <= 5))
 constraint jobs.jobs_processing_has_worker CHECK (((status <> 'PROCESSING'::text) OR (worker_id IS NOT NULL)))
 constraint jobs.jobs_progress_range CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision)))
 constraint jobs.jobs_queue_length CHECK (((octet_length(queue) >= 1) AND (octet_length(queue) <= 128)))
+constraint jobs.jobs_run_at_range CHECK (((run_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (run_at < '3000-01-01 00:00:00+00'::timestamp with time zone))) NOT VALID
 constraint jobs.jobs_status_known CHECK ((status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text, 'PROCESSING'::text, 'COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text])))
 constraint jobs.jobs_timeout_positive CHECK ((timeout_ms > 0))
 

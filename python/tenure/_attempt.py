@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import logging
+import re
 import time
 import traceback
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tenure.attempt")
 
 _LONGEST_ERROR: Final = 8 * 1024
+_CUT: Final = "… (cut)\n"
+_LOGIN: Final = re.compile(r"://[^/\s@:]*:[^\s@]+@")
 _MEDIUM: Final = 3
 
 Stop = Literal["lost", "cancel", "release"]
@@ -117,7 +120,7 @@ async def call_handler(
         return Retry(f"no handler is registered here for the job type: {lease.job_type}")
     try:
         arguments = job_type.signature.decode(lease.payload, lease.payload_format)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         return _Invalid(f"the payload does not fit the handler: {error}")
     if job_type.signature.context_name is not None:
         arguments[job_type.signature.context_name] = JobContext(lease, reporter)
@@ -165,10 +168,19 @@ async def verdict_of(run: Any, timeout_ms: int, attempt: Attempt) -> object:
 
 
 def error_text(error: BaseException) -> str:
-    """The traceback as the audit keeps it: without NUL, its end at most 8 KiB."""
-    text = "".join(traceback.format_exception(error)).replace("\x00", "\\x00")
-    text = text.encode(errors="backslashreplace")[-_LONGEST_ERROR:].decode(errors="replace")
-    return text.strip()
+    """The traceback as the audit keeps it."""
+    return stored_text("".join(traceback.format_exception(error)))
+
+
+def stored_text(value: object) -> str:
+    """An error text as the audit keeps it: its end, at most 8 KiB with a mark where it was cut, without NUL and without
+    the passwords of URLs, which drivers like to repeat.
+    """
+    text = _LOGIN.sub("://***@", str(value)).replace("\x00", "\\x00").strip()
+    data = text.encode(errors="backslashreplace")
+    if len(data) <= _LONGEST_ERROR:
+        return data.decode()
+    return _CUT + data[len(_CUT.encode()) - _LONGEST_ERROR :].decode(errors="ignore")
 
 
 def ending_of(
@@ -185,11 +197,11 @@ def ending_of(
             status = "SCHEDULED" if delay > 0 else "PENDING"
             return ending(status, "SNOOZED", delay_ms=round(delay * 1000), attempts_back=1)
         case Cancel(reason):
-            return ending("CANCELLED", "CANCELLED", error=reason or None)
+            return ending("CANCELLED", "CANCELLED", error=stored_text(reason) or None)
         case Dead(error):
-            return ending("FAILED", "FAILED", error=error, reason=_REASONS.get(type(verdict), "dead"))
+            return ending("FAILED", "FAILED", error=stored_text(error), reason=_REASONS.get(type(verdict), "dead"))
         case Retry(error, delay):
-            return _failed(ending, lease, job_type, error, delay)
+            return _failed(ending, lease, job_type, stored_text(error), delay)
         case Completed(result):
             pass
         case result:

@@ -29,7 +29,12 @@ async def load_descriptors(database: Database, job_ids: Sequence[str]) -> dict[s
     for start in range(0, len(job_ids), _MOST):
         for row in await database.fetch("descriptors", job_ids[start : start + _MOST]):
             values = dict(row)
-            by_queue[values.pop("queue")].append(Descriptor(**{**values, "job_id": str(values["job_id"])}))
+            queue, values["job_id"] = values.pop("queue"), str(values["job_id"])
+            try:
+                by_queue[queue].append(Descriptor(**values))
+            except ValueError as error:
+                # Written past this library; one such row must not keep the rest of its queue from being built.
+                logger.error("a job is left out, its row is refused: %s: %r", values["job_id"], str(error))  # noqa: TRY400
     return by_queue
 
 

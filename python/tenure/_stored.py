@@ -38,7 +38,7 @@ def shown_result(row: Row, seal: Seal | None) -> Any:
         return result_of(row, seal)
     except SealRefused as error:
         return f"(sealed: {error})"
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         return _undecodable(error)
 
 
@@ -54,10 +54,10 @@ def shown_payload(row: Row, job_id: str, seal: Seal | None) -> Any:
         return "(sealed: no keys are set here)"
     try:
         return decode(data, row["payload_format"])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         return _undecodable(error)
 
 
-def _undecodable(error: msgspec.MsgspecError) -> str:
+def _undecodable(error: Exception) -> str:
     """One row that somebody broke must not hide the others of a list."""
     return f"(cannot be decoded: {error})"

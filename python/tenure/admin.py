@@ -264,7 +264,10 @@ def _job_info(row: Row, seal: Seal | None) -> JobInfo:
     values = _plain(row)
     values["payload"] = shown_payload(row, values["job_id"], seal)
     values["result"] = shown_result(row, seal)
-    values["metadata"] = json.loads(row["metadata"])
+    # Rows may be written by others than this library: what no caller can give is left out, and hides no other job.
+    metadata = json.loads(row["metadata"])
+    values["metadata"] = metadata if isinstance(metadata, dict) else {}
+    values["tags"] = [tag for tag in row["tags"] if isinstance(tag, str)]
     values["timeout"] = None if row["timeout_ms"] is None else row["timeout_ms"] / 1000
     return msgspec.convert(values, JobInfo)
 

@@ -312,6 +312,8 @@ class Tenure:
         from tenure.worker import Worker  # noqa: PLC0415 - a producer needs none of it
 
         _validate.whole("concurrency", concurrency, 1, 10_000)
+        if name is not None:
+            _validate.text("name", name, 255)
         if queues is None:
             queues = sorted({job_type.defaults.queue for job_type in self._job_types.values()}) or ["default"]
         names = [_validate.name("queues", queue) for queue in dict.fromkeys(queues)]

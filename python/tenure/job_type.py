@@ -30,6 +30,7 @@ JITTERS: Final = ("full", "equal", "none")
 RETRY_PRIORITIES: Final = ("medium", "keep")
 ON_FAILURE: Final = ("hold", "cancel", "run")
 _MOST_RETRIES: Final = 1000
+_LONGEST_TIMEOUT: Final = 24 * 86_400.0  # seconds; in milliseconds it must fit the column's 32 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ class Options:
         _validate.whole("priority", self.priority, 1, 5)
         _validate.whole("max_retries", self.max_retries, 0, _MOST_RETRIES)
         if self.timeout is not None:
-            _validate.seconds("timeout", self.timeout, least=0.001, most=30 * 86_400.0)
+            _validate.seconds("timeout", self.timeout, least=0.001, most=_LONGEST_TIMEOUT)
         _validate.choice("on_failure", self.on_failure, ON_FAILURE)
         if self.delay is not None and self.run_at is not None:
             raise InvalidInput("delay", "absent where run_at is given", self.delay)

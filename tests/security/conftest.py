@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import asyncpg
 import pytest
+import redis
 
 from tests.servers import POSTGRES_BIN, Valkey
 
@@ -90,6 +91,11 @@ def redis_users(server_directory: Path, prefix: str) -> Iterator[dict[str, str]]
     place = f"unix://{quote(str(server.socket))}"
     yield {name: f"{place}?user={prefix}-{name}&pass={SECRET}" for name in USERS}
     server.kill()
+
+
+def redis_client(url: str) -> redis.Redis:
+    """redis-py's client for a URL of ours: on Unix sockets it has other names for who and the password."""
+    return redis.Redis.from_url(url.replace("user=", "username=").replace("pass=", "password="))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from tests.security.conftest import DEPLOY
+from tests.security.conftest import DEPLOY, redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,8 +84,7 @@ def ask(redis_users, prefix) -> Callable[[str, str], object]:
     """Sends a command as a user; the answer, or the error."""
 
     def send(user: str, command: str) -> object:
-        url = redis_users[user].replace("user=", "username=").replace("pass=", "password=")
-        with redis.Redis.from_url(url) as client:
+        with redis_client(redis_users[user]) as client:
             try:
                 return client.execute_command(*command.format(p=prefix, q=f"{prefix}:{{default}}").split(" "))
             except redis.ResponseError as error:

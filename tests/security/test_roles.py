@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-import redis
 
 from tenure import JobFailed, Tenure
 from tenure._engine import Engine, NoGeneration, new_ids
 from tenure.errors import ConfigurationError
+from tests.security.conftest import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import redis
 
 
 def shop(settings):
@@ -43,7 +45,7 @@ def shop(settings):
 
 @pytest.fixture
 def admin(redis_users) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_users["admin"].replace("user=", "username=").replace("pass=", "password=")) as one:
+    with redis_client(redis_users["admin"]) as one:
         yield one
 
 
