@@ -49,3 +49,9 @@ def test_no_password_is_shipped(name):
     if name == "users.acl":
         assert not re.search(r"[>#<]\S", text)
         assert "nopass" not in text
+
+
+def test_the_tests_that_the_page_names_are_there():
+    text = (ROOT / "docs" / "security.md").read_text()
+    for place, name in re.findall(r"`((?:security|unit|integration)/)?(test_[\w*]+\.py)`", text):
+        assert list((ROOT / "tests" / (place or "security")).glob(name)), name
