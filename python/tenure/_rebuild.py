@@ -6,10 +6,11 @@ import asyncio
 import logging
 import random
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tenure._publish import load_descriptors
-from tenure._reconcile import FIRST_ID, NOT_AT_ALL, PAGE, mend_recent
+from tenure._reconcile import FIRST_ID, MOST_RECENT, NOT_AT_ALL, PAGE, mend_recent, pages
 from tenure.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _DUTY_MS: Final = 3000
 _LONGEST_PAUSE: Final = 2.0
 # What changed this long before an outage was noticed may have been lost with it.
 _RECENT: Final = 30.0
+_COMMITS_WITHIN: Final = 1.0  # seconds; a row's time of change is that of its transaction's beginning
 
 
 class Rebuilder:
@@ -114,6 +116,13 @@ class Rebuilder:
                 break
             after = str(rows[-1]["job_id"])
             await self._engine.duty(queue, _DUTY_MS)
+        # Jobs that changed behind the page that has them stand there as they were, a retried one for its old time:
+        # while nobody can lease, they are put where they belong.
+        changed = timedelta(seconds=time.monotonic() - began + _COMMITS_WITHIN)
+        for page in pages(await self._database.fetch("live_since", queue, changed, NOT_AT_ALL, MOST_RECENT)):
+            ids = [str(row["job_id"]) for row in page if row["status"] != "PROCESSING"]
+            for descriptors in (await load_descriptors(self._database, ids)).values():
+                await self._engine.rebuild(queue, descriptors)
         await self._engine.set_generation(queue)
         # Jobs committed behind the page that would have had them, whose pushes were refused.
         await mend_recent(self._database, self._engine, queue, time.monotonic() - began + _RECENT, NOT_AT_ALL)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from tenure._publish import load_descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tenure._database import Database, Row
     from tenure._engine import Engine
 
 PAGE: Final = 1000
 FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
-_MOST_RECENT: Final = 50_000
+MOST_RECENT: Final = 50_000
 # A push follows its commit within milliseconds. What is younger than this is left to it: pushed again after it was
 # leased and settled, the job would be leased once more, and refused by PostgreSQL only after it ran where starts are
 # recorded behind.
@@ -45,11 +45,13 @@ async def mend_recent(
     database: Database, engine: Engine, queue: str, seconds: float, spare: timedelta = _ON_ITS_WAY
 ) -> int:
     """Mend what changed within the last seconds, but not what is younger than `spare`; how many were pushed."""
-    rows = await database.fetch("live_since", queue, timedelta(seconds=seconds), spare, _MOST_RECENT)
-    pushed = 0
-    for start in range(0, len(rows), PAGE):
-        pushed += await mend(database, engine, queue, rows[start : start + PAGE])
-    return pushed
+    rows = await database.fetch("live_since", queue, timedelta(seconds=seconds), spare, MOST_RECENT)
+    return sum([await mend(database, engine, queue, page) for page in pages(rows)])
+
+
+def pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Rows in pieces that one call of Redis can take."""
+    return (rows[start : start + PAGE] for start in range(0, len(rows), PAGE))
 
 
 async def mend_page(database: Database, engine: Engine, queue: str, after: str) -> tuple[int, str]:

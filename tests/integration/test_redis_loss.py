@@ -128,3 +128,38 @@ async def test_a_doubled_entry_does_not_run_twice(
         await other.result(timeout=5)
     assert runs == [1, 2]
     await assert_invariants(raw_postgres, migrated_schema, jobs=2)
+
+
+async def test_a_job_that_changes_while_its_queue_is_built_stands_where_it_belongs(open_app, app, raw_redis, prefix):
+    """Read as scheduled for tomorrow and retried before the queue is declared built, it is ready, not scheduled."""
+
+    @app.job()
+    async def work() -> int:
+        return 7
+
+    await open_app(app)
+    stores = app._stores
+    job = await work.options(delay=86_400).enqueue()
+    await stores.rebuilder.settled()
+    raw_redis.flushall()
+    read = asyncio.Event()
+    proceed = asyncio.Event()
+    rebuild = stores.engine.rebuild
+
+    async def slow_rebuild(queue, descriptors):
+        pushed = await rebuild(queue, descriptors)
+        read.set()
+        await proceed.wait()
+        return pushed
+
+    stores.engine.rebuild = slow_rebuild
+    stores.rebuilder.request("default")
+    await asyncio.wait_for(read.wait(), 5)
+    assert await app.admin.retry(job.id) == "SCHEDULED"
+    stores.engine.rebuild = rebuild
+    proceed.set()
+    await stores.rebuilder.settled()
+    depths = await stores.engine.depths("default")
+    assert (depths.scheduled, depths.medium) == (0, 1)
+    async with app.worker():
+        assert await job.result(timeout=5) == 7
