@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from tenure._reconcile import FIRST_ID, MOST_RECENT, NOT_AT_ALL, PAGE, mend_rece
 from tenure.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable, Sequence
 
     from tenure._database import Database
     from tenure._engine import Engine
@@ -101,6 +102,7 @@ class Rebuilder:
     async def _build(self, queue: str) -> None:
         began = time.monotonic()
         after, jobs, leases = FIRST_ID, 0, 0
+        pushed: deque[str] = deque(maxlen=MOST_RECENT)
         while True:
             rows = await self._database.fetch("live_page", queue, after, PAGE, NOT_AT_ALL)
             waiting = [str(row["job_id"]) for row in rows if row["status"] != "PROCESSING"]
@@ -111,6 +113,7 @@ class Rebuilder:
                 # Their workers go on: they get a lease of full length, and whoever is dead does not extend it.
                 await self._engine.restore(queue, running, rebuilding=True)
             jobs += len(waiting)
+            pushed += waiting
             leases += len(running)
             if len(rows) < PAGE:
                 break
@@ -123,7 +126,9 @@ class Rebuilder:
             ids = [str(row["job_id"]) for row in page if row["status"] != "PROCESSING"]
             for descriptors in (await load_descriptors(self._database, ids)).values():
                 await self._engine.rebuild(queue, descriptors)
+            pushed += ids
         await self._engine.set_generation(queue)
+        await self._forget_cancelled(queue, list(pushed))
         # Jobs committed behind the page that would have had them, whose pushes were refused.
         await mend_recent(self._database, self._engine, queue, time.monotonic() - began + _RECENT, NOT_AT_ALL)
         # Who was idle is forgotten too: nobody would be woken until each looks by itself.
@@ -131,6 +136,16 @@ class Rebuilder:
         await self._engine.rouse(queue, [str(row["worker_id"]) for row in workers])
         seconds = time.monotonic() - began
         logger.info("queue rebuilt: %s, jobs %d, leases %d, %.3f s", queue, jobs, leases, seconds)
+
+    async def _forget_cancelled(self, queue: str, job_ids: Sequence[str]) -> None:
+        """Take out what was cancelled behind the page that has it, whose cancellation a queue without generation
+        refused: where starts are recorded behind the run, it would run.
+        """
+        for start in range(0, len(job_ids), PAGE):
+            rows = await self._database.fetch("results", job_ids[start : start + PAGE])
+            gone = [str(row["job_id"]) for row in rows if row["status"] == "CANCELLED"]
+            if gone:
+                await self._engine.cancel_queued(queue, gone)
 
     async def _recheck(self, queue: str) -> None:
         pause = 0.1

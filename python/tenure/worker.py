@@ -24,7 +24,7 @@ from tenure._sealed_calls import calls_of
 from tenure._settle import Settler
 from tenure._slots import Slots
 from tenure._start import Starter
-from tenure.errors import StoreUnavailable
+from tenure.errors import StoreUnavailable, TenureError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,6 +89,7 @@ class Worker:
         self._call_handler, self._ending_of = calls_of(seal)
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._all_ended = asyncio.Event()
+        self._asking: set[asyncio.Task[None]] = set()
         self._orphans = 0
         self._ticker: asyncio.TimerHandle | None = None
         self._look_behind: asyncio.TimerHandle | None = None
@@ -160,6 +161,8 @@ class Worker:
         self._feed.cancel()
         self._maintenance.cancel()
         self._rebuilder.cancel()
+        for asking in self._asking:
+            asking.cancel()
         for attempt in list(self._attempts.values()):
             attempt.cancel("lost")
         self._engine.close()
@@ -320,13 +323,34 @@ class Worker:
                 self._rebuilder.request(event.queue)
             case "lost" | "cancel" as why:
                 attempt = self._attempts.get((event.job_id, event.fence))
-                if attempt is not None:
-                    logger.warning("attempt stops, %s: %s:%d", why, event.job_id, event.fence)
-                    attempt.cancel(why)
+                if attempt is None:
+                    pass
+                elif why == "lost":
+                    logger.warning("attempt stops, lost: %s:%d", event.job_id, event.fence)
+                    attempt.cancel("lost")
+                elif attempt.stop is None:
+                    asking = asyncio.get_running_loop().create_task(self._stop_if_asked(attempt))
+                    self._asking.add(asking)
+                    asking.add_done_callback(self._asking.discard)
             case "redis_down":
                 logger.warning("redis is away, reconnecting")
             case _:
                 pass
+
+    async def _stop_if_asked(self, attempt: Attempt) -> None:
+        """Stop an attempt that Redis wants stopped if PostgreSQL does too: an end is not Redis' to decide, nor that of
+        whoever may write there. Where it cannot be asked, the next beat says so again.
+        """
+        try:
+            asked = await self._database.fetch("cancel_asked", *attempt.lease.key)
+        except TenureError as error:
+            logger.warning("a cancellation waits: %s:%d: %s", *attempt.lease.key, error)
+            return
+        if asked:
+            logger.warning("attempt stops, cancel: %s:%d", *attempt.lease.key)
+            attempt.cancel("cancel")
+        else:
+            logger.warning("redis wants a job stopped that nobody cancelled, it goes on: %s:%d", *attempt.lease.key)
 
     def _tick(self) -> None:
         self._engine.core.tick(len(self._attempts), self._concurrency)
