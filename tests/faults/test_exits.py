@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from importlib.metadata import requires
+from importlib.metadata import distribution, requires
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,12 @@ def python(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.skip(f"no environment for Python {request.param}: {done.stderr[-300:]}")
+    (packages,) = made.glob("lib/python*/site-packages")
+    # what the installation knows of tenure, its version above all; the code itself comes by the path
+    for file in distribution("tenure").files or ():
+        if file.parts[0].endswith(".dist-info") and file.name in {"METADATA", "RECORD"}:
+            (packages / file).parent.mkdir(exist_ok=True)
+            shutil.copy(file.locate(), packages / file)
     return str(made / "bin/python")
 
 
