@@ -67,6 +67,7 @@ class Descriptor:
         timeout_ms: int,
         run_at_ms: int,
         payload: bytes,
+        ready: bool = False,
         payload_format: str = "json",
         mode: str = "before",
     ) -> Descriptor:
@@ -82,6 +83,7 @@ class Descriptor:
             timeout_ms: how long a run may take; 0 for no limit.
             run_at_ms: when the job becomes ready.
             payload: the encoded arguments.
+            ready: PostgreSQL calls it ready: then it is, even where Redis' clock is behind `run_at_ms`.
             payload_format: `json` or `msgpack`.
             mode: a start is recorded `before` or `behind` the run.
 

@@ -215,6 +215,7 @@ def _descriptor(job: NewJob, now_ms: int) -> Descriptor:
         timeout_ms=profile.timeout_ms or 0,
         run_at_ms=now_ms + profile.delay_ms if run_at is None else round(run_at.timestamp() * 1000),
         payload=job.payload,
+        ready=run_at is None and profile.delay_ms <= 0,
         payload_format=profile.payload_format,
         mode=profile.mode,
     )

@@ -73,3 +73,14 @@ async def test_a_delayed_job_wakes_a_worker_when_it_is_due(fleet):
     job = await quick.options(delay=0.3).enqueue()
     assert await job.result(timeout=5) == 1
     assert 0.29 <= loop.time() - began < 2.5
+
+
+async def test_a_job_without_delay_is_never_taken_for_a_scheduled_one(open_app, app, eventually, raw_redis, settings):
+    """Its time is PostgreSQL's; it would wait for a promotion wherever Redis' clock shows a fraction less."""
+    job_type = app.job(name="now")(lambda: None)
+    await open_app(app)
+    for _ in range(100):  # the two clocks differ by a rounding error here: some would be late
+        await job_type.enqueue()
+    queue = f"{settings.prefix}:{{default}}"
+    await eventually(lambda: raw_redis.hlen(f"{queue}:jobs") == 100)
+    assert raw_redis.zcard(f"{queue}:scheduled-queue") == 0

@@ -14,7 +14,7 @@ pub(crate) struct Descriptor(pub(crate) Arc<tenure_core::Descriptor>);
 #[pymethods]
 impl Descriptor {
     #[new]
-    #[pyo3(signature = (*, job_id, job_type, priority, fence, attempts, max_retries, timeout_ms, run_at_ms, payload, payload_format = "json", mode = "before"))]
+    #[pyo3(signature = (*, job_id, job_type, priority, fence, attempts, max_retries, timeout_ms, run_at_ms, payload, ready = false, payload_format = "json", mode = "before"))]
     #[expect(clippy::too_many_arguments, reason = "keywords all, one per field")]
     fn new(
         job_id: String,
@@ -26,6 +26,7 @@ impl Descriptor {
         timeout_ms: u64,
         run_at_ms: i64,
         payload: &[u8],
+        ready: bool,
         payload_format: &str,
         mode: &str,
     ) -> PyResult<Self> {
@@ -39,6 +40,7 @@ impl Descriptor {
             timeout_ms,
             run_at_ms,
             payload: payload.to_vec(),
+            ready,
             payload_format: payload_format.to_owned(),
             mode: mode.to_owned(),
         };

@@ -62,7 +62,8 @@ impl Store {
                 }
                 for job in chunk {
                     let job: &Descriptor = job.borrow();
-                    command.arg(&job.job_id).arg(job.priority).arg(job.fence).arg(job.run_at_ms).arg(job.encode());
+                    let time = if job.ready { -job.run_at_ms } else { job.run_at_ms };
+                    command.arg(&job.job_id).arg(job.priority).arg(job.fence).arg(time).arg(job.encode());
                 }
             };
             let mut reply = self.link.script(verb, &keys, fill).await?;

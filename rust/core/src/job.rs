@@ -30,6 +30,9 @@ pub struct Descriptor {
     pub run_at_ms: i64,
     /// The arguments; opaque here.
     pub payload: Vec<u8>,
+    /// Whether `PostgreSQL` calls it ready: then it is, whatever Redis' clock says of `run_at_ms`. Not part of the text form: a job
+    /// that was read back has been leased, so it was.
+    pub ready: bool,
     /// How the payload is encoded: `json` or `msgpack`.
     pub payload_format: String,
     /// When a start is recorded: `before` or `behind` the run.
@@ -95,6 +98,7 @@ impl Descriptor {
             max_retries: words.next()?.parse().ok()?,
             timeout_ms: words.next()?.parse().ok()?,
             run_at_ms: words.next()?.parse().ok()?,
+            ready: true,
             payload_format: words.next()?.to_owned(),
             mode: words.next()?.to_owned(),
             job_type: words.next()?.to_owned(),
@@ -133,6 +137,7 @@ mod tests {
             max_retries: 5,
             timeout_ms: 30_000,
             run_at_ms: 1_732_390_000_123,
+            ready: true,
             payload: b"{\"path\":\"a\\nb\"}\n\0".to_vec(),
             payload_format: "json".to_owned(),
             mode: "before".to_owned(),

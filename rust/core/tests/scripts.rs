@@ -162,6 +162,17 @@ async fn due_jobs_are_promoted_and_others_wait() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_called_ready_does_not_wait_for_a_clock_that_is_behind() {
+    let server = Server::start();
+    let (store, _) = built(&server).await;
+    let ahead = |id: &str, run_at_ms| Descriptor { run_at_ms, ready: true, ..job(id, 3) };
+    let pushed =
+        store.enqueue(Q, &[ahead("second", 4_000_000_000_001), ahead("first", 4_000_000_000_000)]).await.unwrap();
+    assert_eq!((pushed.ready, pushed.scheduled), (2, 0));
+    assert_eq!(ids(&store.lease(Q, 2).await.unwrap()), ["first", "second"]);
+}
+
+#[tokio::test]
 async fn cancelling_takes_a_job_out_wherever_it_waits() {
     let server = Server::start();
     let (store, _) = built(&server).await;

@@ -16,6 +16,7 @@ pub fn descriptor(job_id: String) -> Descriptor {
         max_retries: 5,
         timeout_ms: 30_000,
         run_at_ms: 1_732_390_000_123,
+        ready: true,
         payload: vec![b'x'; 200],
         payload_format: "json".to_owned(),
         mode: "before".to_owned(),

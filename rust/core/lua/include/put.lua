@@ -1,4 +1,5 @@
--- Puts jobs where they belong. ARGV from `first` on, five per job: id, priority, fence, run_at_ms, descriptor.
+-- Puts jobs where they belong. ARGV from `first` on, five per job: id, priority, fence, run_at_ms, descriptor. The time of a job that
+-- PostgreSQL calls ready is negative: it is not compared with this clock, which may be behind, and would have the job wait.
 -- A job whose next lease (fence + 1) is live already is skipped: it is being run.
 -- A batch has few different fences and times, so what is made of them is kept: numbers as texts are the dear part of a push.
 
@@ -31,6 +32,7 @@ local function place(at, now)
   local priority, run_at = ARGV[at + 1], ARGV[at + 3]
   local time = tonumber(run_at)
   if time > now then return 5, run_at end
+  if time < 0 then time = -time end
   local known = priority .. ':' .. run_at
   if not scores[known] then scores[known] = score(tonumber(priority), time) end
   return band(tonumber(priority)), scores[known]

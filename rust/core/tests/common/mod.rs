@@ -157,6 +157,7 @@ pub fn job(id: &str, priority: u8) -> Descriptor {
         max_retries: 5,
         timeout_ms: 0,
         run_at_ms: 1_000,
+        ready: false,
         payload: b"{}\nwith a line".to_vec(),
         payload_format: "json".to_owned(),
         mode: "before".to_owned(),
