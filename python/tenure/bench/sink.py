@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SINK_VARIABLE: Final = "TENURE_BENCH_SINK"  # names the directory, in a worker's environment
 _HEADER: Final = struct.Struct("<Q")
 _MARK: Final = struct.Struct("<Qdd")
-_CAPACITY: Final = 60_000_000  # marks, half an hour at full speed; the file is sparse, so room costs nothing until it is used
+_CAPACITY: Final = 60_000_000  # marks, half an hour at full speed; the file is sparse: unused room costs nothing
 
 
 class Mark(NamedTuple):
