@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _BATCH: Final = 500
 _AHEAD: Final = 3000  # jobs that wait, so that the worker never does
 _QUARTER: Final = 4
+_FREE: Final = 60.0  # seconds without the transaction; more only adds rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class Held:
     """Jobs per second, enqueued and worked at the same time.
 
     Attributes:
-        seconds: with the transaction held open, and as long before that without.
+        seconds: with the transaction held open; before that as long without, but at most a minute.
         last_quarter_per_second: of the held time; what grows with it shows here.
         kept_percent: the last quarter's rate, of the free one.
     """
@@ -62,13 +63,13 @@ class _Stream:
 
 
 async def held(here: Space, mode: str, seconds: float) -> Held:
-    """Work freely for a while, then as long under a snapshot that somebody keeps."""
+    """Work freely for a while, then under a snapshot that somebody keeps."""
     with fleet(here, 1, 300) as workers:
         await ready(here, workers)
         async with here.producer() as app, here.connection() as idle:
             stream = _Stream(here, app, mode)
             await stream.run(min(seconds / 2, 5.0))  # warms up
-            free = await stream.run(seconds)
+            free = await stream.run(min(seconds, _FREE))
             async with idle.transaction(isolation="repeatable_read", readonly=True):
                 await idle.fetchval("SELECT count(*) FROM pg_class")  # takes the snapshot
                 quarters = [await stream.run(seconds / _QUARTER) for _ in range(_QUARTER)]
