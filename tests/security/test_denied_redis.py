@@ -66,7 +66,7 @@ FEW: dict[str, tuple[str, ...]] = {
     "DEL {p}:worker:w:heartbeat": ("worker",),
     "SET {p}:worker:w:heartbeat x": ("worker",),
     "GET {p}:worker:w:heartbeat": ("worker", "operator", "metrics"),
-    "HDEL {q}:jobs a": ("worker", "operator"),
+    "HDEL {q}:jobs a": ("producer", "worker", "operator"),
     "SADD {q}:cancelled a": ("worker", "operator"),
     "ZREM {q}:high-priority-queue a": ("producer", "worker", "operator"),
     "HSET {q}:jobs a b": ("producer", "worker", "operator"),

@@ -82,6 +82,24 @@ async def test_producer_and_worker_do_all_of_theirs(access, eventually, nothing_
         await connection.close()
 
 
+async def test_a_producer_that_rebuilds_takes_out_what_was_cancelled_meanwhile(access, admin, nothing_refused):
+    """Without the right to read results: whoever finds the queue unbuilt builds it."""
+    producer, double, *_ = shop(access["producer"].settings)
+    office, *_ = shop(access["operator"].settings)
+    async with producer, office:
+        cancelled, kept = await double.enqueue(1), await double.enqueue(2)
+        assert await office.admin.cancel(cancelled.id) == "CANCELLED"
+        admin.flushall()
+        rebuilder = producer._stores.rebuilder
+        rebuilder.request("default")
+        await rebuilder.settled()
+        # as if it had been cancelled behind the page that has it
+        admin.hset(f"{access['producer'].settings.prefix}:{{default}}:jobs", cancelled.id, "1")
+        await rebuilder._forget_cancelled("default", [cancelled.id, kept.id])
+        jobs = admin.hkeys(f"{access['producer'].settings.prefix}:{{default}}:jobs")
+    assert [job_id.decode() for job_id in jobs] == [kept.id]
+
+
 async def test_a_worker_rescues_rebuilds_wakes_and_prunes(
     access, eventually, admin, raw_postgres, migrated_schema, nothing_refused
 ):
