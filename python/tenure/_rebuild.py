@@ -142,7 +142,8 @@ class Rebuilder:
         refused: where starts are recorded behind the run, it would run.
         """
         for start in range(0, len(job_ids), PAGE):
-            gone = [str(row["job_id"]) for row in await self._database.fetch("cancelled", job_ids[start : start + PAGE])]
+            rows = await self._database.fetch("cancelled", job_ids[start : start + PAGE])
+            gone = [str(row["job_id"]) for row in rows]
             if gone:
                 await self._engine.cancel_queued(queue, gone)
 
