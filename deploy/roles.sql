@@ -65,6 +65,8 @@ GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT, UPDA
 GRANT INSERT, SELECT, DELETE ON :"schema".dead_letter_queue TO :"worker";
 GRANT INSERT, SELECT, UPDATE (status, health, last_heartbeat, stopped_at, updated_at) ON :"schema".workers TO :"worker";
 GRANT EXECUTE ON FUNCTION :"schema".mark_stale_workers(interval) TO :"worker";
+GRANT INSERT, SELECT, UPDATE (queue, job_type, cron, timezone, missed, triggers, next_at, last_at, updated_at)
+    ON :"schema".schedules TO :"worker";
 
 -- Steering.
 GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"operator";
@@ -72,6 +74,7 @@ GRANT UPDATE (
     status, run_at, attempts, crashes, completed_at, cancel_requested_at, error, pending_dependencies, updated_at
 ) ON :"schema".jobs TO :"operator";
 GRANT UPDATE (satisfied_at) ON :"schema".job_dependencies TO :"operator";
+GRANT UPDATE (paused, triggers, next_at, updated_at), DELETE ON :"schema".schedules TO :"operator";
 -- UPDATE of one column that nothing reads: the right to lock the rows that are deleted
 GRANT DELETE, UPDATE (failed_at) ON :"schema".dead_letter_queue TO :"operator";
 GRANT EXECUTE ON FUNCTION :"schema".get_runnable_jobs(integer) TO :"operator";

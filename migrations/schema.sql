@@ -135,6 +135,31 @@ CREATE UNIQUE INDEX jobs_pkey ON gap006.jobs USING btree (job_id);
 CREATE TRIGGER trigger_jobs_delete_executions AFTER DELETE ON gap006.jobs REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION gap006.delete_job_executions();
 CREATE TRIGGER trigger_jobs_updated_at BEFORE UPDATE ON gap006.jobs FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION gap006.update_jobs_updated_at();
 
+-- TABLE schedules with fillfactor=70
+
+column schedules.schedule_name text not null
+column schedules.queue text not null
+column schedules.job_type text not null
+column schedules.cron text not null
+column schedules.timezone text not null
+column schedules.missed text not null
+column schedules.paused boolean not null default false
+column schedules.triggers integer not null default 0
+column schedules.next_at timestamp with time zone not null
+column schedules.last_at timestamp with time zone
+column schedules.created_at timestamp with time zone not null default now()
+column schedules.updated_at timestamp with time zone not null default now()
+
+constraint schedules.schedules_cron_length CHECK (((octet_length(cron) >= 1) AND (octet_length(cron) <= 255)))
+constraint schedules.schedules_missed_known CHECK ((missed = ANY (ARRAY['one'::text, 'all'::text, 'skip'::text])))
+constraint schedules.schedules_name_length CHECK (((octet_length(schedule_name) >= 1) AND (octet_length(schedule_name) <= 128)))
+constraint schedules.schedules_next_at_range CHECK (((next_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (next_at < '3000-01-01 00:00:00+00'::timestamp with time zone)))
+constraint schedules.schedules_pkey PRIMARY KEY (schedule_name)
+constraint schedules.schedules_timezone_length CHECK (((octet_length(timezone) >= 1) AND (octet_length(timezone) <= 64)))
+constraint schedules.schedules_triggers_range CHECK (((triggers >= 0) AND (triggers <= 1000)))
+
+CREATE UNIQUE INDEX schedules_pkey ON gap006.schedules USING btree (schedule_name);
+
 -- TABLE workers with autovacuum_vacuum_scale_factor=0.05, fillfactor=70
 
 column workers.worker_id uuid not null

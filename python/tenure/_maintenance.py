@@ -1,5 +1,5 @@
-"""The duties that keep a queue alive: promote, rescue, reconcile, watch workers, prune. One holder per queue,
-never an ordinary job.
+"""The duties that keep a queue alive: promote, rescue, schedules, reconcile, watch workers, prune. One holder per
+queue, never an ordinary job.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tenure._rescue import rescue
 from tenure.errors import TenureError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from tenure._database import Database
     from tenure._engine import Engine
@@ -43,6 +43,7 @@ class _Clock:
 
     duty: float = 0.0
     rescue: float = 0.0
+    recurring: float = 0.0
     reconcile: float = 0.0
     workers: float = 0.0
     prune: float = 0.0
@@ -63,14 +64,20 @@ class Maintenance:
         queues: Sequence[str],
         settings: Settings,
         on_rescued: Callable[[list[tuple[str, int]]], None],
+        recur: Callable[[str], Awaitable[float]],
     ) -> None:
-        """Prepare; the stores must be open when it starts. `on_rescued` is told which leases were taken back."""
+        """Prepare; the stores must be open when it starts.
+
+        `on_rescued` is told which leases were taken back; `recur` enqueues what schedules say of a queue, and says in
+        how many seconds it wants to be asked again.
+        """
         self._database = database
         self._engine = engine
         self._publisher = publisher
         self._queues = tuple(queues)
         self._settings = settings
         self._on_rescued = on_rescued
+        self._recur = recur
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -129,6 +136,8 @@ class Maintenance:
             clock.rescue = now + self._settings.rescue_seconds
             while await self._rescue(queue) == _BATCH:
                 pass
+        if now >= clock.recurring:
+            clock.recurring = now + await self._recur(queue)
         if now >= clock.reconcile:
             clock.reconcile = now + _RECONCILE
             await self._reconcile(queue, clock)

@@ -14,6 +14,7 @@ from tenure._engine import NoGeneration
 from tenure._stored import result_of, shown_payload, shown_result
 from tenure.errors import IllegalTransition, JobNotFound, StoreUnavailable
 from tenure.job import Execution, JobInfo
+from tenure.schedules import Schedules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -80,6 +81,7 @@ class Admin:
         self._database = database
         self._engine = engine
         self._publisher = publisher
+        self.schedules: Final = Schedules(database)
 
     async def show(self, job_id: str) -> JobInfo:
         """One job's row.

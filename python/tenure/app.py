@@ -24,6 +24,7 @@ from tenure.admin import Admin
 from tenure.errors import InvalidInput, JobCancelled, JobFailed, NotOpen, UnknownJobType
 from tenure.job import Job
 from tenure.job_type import Backoff, JobRequest, JobType, Options
+from tenure.schedule import Schedule
 from tenure.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Tenure:
             raise InvalidInput("overrides", "absent where settings are given", sorted(overrides))
         self.settings: Final = settings if settings is not None else Settings.from_env(**overrides)
         self._job_types: dict[str, JobType[..., Any]] = {}
+        self._schedules: dict[str, Schedule] = {}
         self._stores: _Stores | None = None
         self._exit: AsyncExitStack | None = None
 
@@ -146,6 +148,35 @@ class Tenure:
             return job_type
 
         return register
+
+    def schedule(
+        self, name: str, cron: str, request: JobRequest, *, timezone: str = "UTC", missed: str = "one"
+    ) -> JobRequest:
+        """Enqueue a job again and again: `app.schedule("nightly", "0 3 * * *", clean_up.request(days=30))`.
+
+        Workers that serve the job's queue see to it; one of them at a time, and each moment once. What the job is stays
+        in the code; PostgreSQL keeps when it is next, and whether it is paused.
+
+        Args:
+            name: of the schedule; the same in every process.
+            cron: five fields (minute, hour, day of month, month, day of week), or six with seconds first.
+            request: made by `JobType.request`. Its job has `schedule` and `scheduled_at` in its metadata.
+            timezone: the clock that the fields mean, by its IANA name. Defaults to "UTC".
+            missed: what becomes of moments more than a minute past, when no worker was there: `one` enqueues the last
+                of them, `all` each, `skip` none. Defaults to `one`.
+
+        Returns:
+            The request, so that it can be enqueued by hand as well.
+
+        Raises:
+            InvalidInput: a value is out of bounds, or the name is taken.
+        """
+        if name in self._schedules:
+            raise InvalidInput("name", "a schedule that is not registered yet", name)
+        job_type = self._registered(request.job_type)
+        prepare(request, job_type, self.settings.max_payload_bytes, new_ids(1)[0])
+        self._schedules[name] = Schedule(name, cron, request, timezone, missed)
+        return request
 
     @property
     def job_types(self) -> Mapping[str, JobType[..., Any]]:
@@ -327,6 +358,7 @@ class Tenure:
             concurrency=concurrency,
             name=name,
             seal=stores.seal,
+            schedules=list(self._schedules.values()),
         )
 
     @property

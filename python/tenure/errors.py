@@ -14,6 +14,7 @@ TenureError
 │   └── Untrusted           the connection to a store cannot be made secure
 ├── MigrationError          the schema is not what the migrations say
 ├── JobNotFound
+├── ScheduleNotFound
 ├── IllegalTransition       the job's state does not allow the verb
 ├── LeaseLost               the lease died: nothing was changed
 ├── SealRefused             a sealed payload or result cannot be trusted, or not be opened
@@ -97,6 +98,10 @@ class MigrationError(TenureError):
 
 class JobNotFound(TenureError):
     """No job has this id."""
+
+
+class ScheduleNotFound(TenureError):
+    """No worker has declared a schedule of this name."""
 
 
 class IllegalTransition(TenureError):

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from tenure import __version__
 from tenure._attempt import Attempt, released, verdict_of
 from tenure._engine import Engine, new_ids
+from tenure._enqueue import Enqueuer
 from tenure._feed import Feed
 from tenure._maintenance import Maintenance
 from tenure._progress import ContextReporter
 from tenure._publish import Publisher
 from tenure._rebuild import Rebuilder
+from tenure._recurring import Recurring
 from tenure._sealed_calls import calls_of
 from tenure._settle import Settler
 from tenure._slots import Slots
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from tenure._engine import Event, Lease
     from tenure._seal import Seal
     from tenure.job_type import JobType
+    from tenure.schedule import Schedule
     from tenure.settings import Settings
 
 logger = logging.getLogger("tenure.worker")
@@ -60,6 +63,7 @@ class Worker:
         concurrency: int,
         name: str | None = None,
         seal: Seal | None = None,
+        schedules: Sequence[Schedule] = (),
     ) -> None:
         """Made by `Tenure.worker`, which documents the parameters."""
         self.worker_id: Final = new_ids(1)[0]
@@ -78,8 +82,17 @@ class Worker:
         self._starter = Starter(database, self.worker_id, settings.lease_seconds * 0.8, self._on_asked)
         self._reporter = ContextReporter(database, self._attempt_of, self._starter)
         self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
+        self._recurring = Recurring(
+            database,
+            Enqueuer(database, self._publisher),
+            self._publisher,
+            schedules,
+            job_types,
+            max_payload_bytes=settings.max_payload_bytes,
+            seal=seal,
+        )
         self._maintenance = Maintenance(
-            database, self._engine, self._publisher, self._queues, settings, self._on_rescued
+            database, self._engine, self._publisher, self._queues, settings, self._on_rescued, self._recurring.run
         )
         self._feed = Feed(self._engine, self._queues, self.free_slots, self._take, self._rebuilder)
         self._settler = Settler(
@@ -106,6 +119,7 @@ class Worker:
             self._engine.core.listen()
             row = (self.worker_id, self.name, "default", socket.gethostname(), os.getpid(), list(self._queues))
             await self._database.fetch("register_worker", *row, self._concurrency, __version__)
+            await self._recurring.declare()
         except BaseException:
             self._end()
             raise

@@ -124,6 +124,31 @@ def test_the_way_of_a_job(shop: str) -> None:
     assert printed("workers", "--all") == []
 
 
+def test_schedules(shop: str) -> None:
+    """Declared by a worker, then looked at and steered."""
+    assert invoke("schedule", "pause", "weekly").exit_code == 4
+
+    async def work() -> None:
+        async with load_app(shop) as app:
+            app.schedule("weekly", "0 0 * * 1", app.job_types["send"].request("a"), timezone="Europe/Berlin")
+            async with app.worker():
+                pass
+
+    asyncio.run(work())
+    [schedule] = printed("schedule", "list")
+    assert (schedule["schedule_name"], schedule["cron"], schedule["last_at"]) == ("weekly", "0 0 * * 1", None)
+    assert "Europe/Berlin" in invoke("schedule", "list").stdout
+    for verb, said in (
+        ("pause", "paused: weekly"),
+        ("trigger", "triggered: weekly"),
+        ("resume", "resumed: weekly, next 20"),
+        ("remove", "removed: weekly"),
+    ):
+        answer = invoke("schedule", verb, "weekly")
+        assert (answer.exit_code, answer.stdout.startswith(said)) == (0, True), answer.output
+    assert printed("schedule", "list") == []
+
+
 def test_errors_are_one_line_and_an_exit_code(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a script can tell apart."""
     job_id = printed("job", "enqueue", shop, "send", '{"to": "a"}')["job_id"]

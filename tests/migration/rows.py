@@ -22,6 +22,15 @@ LEGAL: Final[dict[str, dict[str, str]]] = {
         "attempts": "1",
         "reason": "'exhausted'",
     },
+    "schedules": {
+        "schedule_name": "'a'",
+        "queue": "'default'",
+        "job_type": "'a'",
+        "cron": "'* * * * *'",
+        "timezone": "'UTC'",
+        "missed": "'one'",
+        "next_at": "now()",
+    },
     "job_dependencies": {"job_id": "'{job}'", "depends_on_job_id": "'{parent}'"},
 }
 

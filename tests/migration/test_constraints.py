@@ -57,6 +57,12 @@ ILLEGAL: list[tuple[str, str, Mapping[str, str]]] = [
     ("job_executions_ended_has_time", "job_executions", {"completed_at": "now()"}),
     ("dead_letter_queue_reason_known", "dead_letter_queue", {"reason": "'tired'"}),
     ("dead_letter_queue_priority_range", "dead_letter_queue", {"priority": "6"}),
+    ("schedules_name_length", "schedules", {"schedule_name": "''"}),
+    ("schedules_cron_length", "schedules", {"cron": "repeat('*', 256)"}),
+    ("schedules_timezone_length", "schedules", {"timezone": "''"}),
+    ("schedules_missed_known", "schedules", {"missed": "'some'"}),
+    ("schedules_triggers_range", "schedules", {"triggers": "-1"}),
+    ("schedules_next_at_range", "schedules", {"next_at": "'infinity'"}),
     ("job_dependencies_not_itself", "job_dependencies", {"depends_on_job_id": "'{job}'"}),
     ("job_dependencies_on_failure_known", "job_dependencies", {"on_failure": "'panic'"}),
 ]

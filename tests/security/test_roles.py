@@ -11,7 +11,7 @@ import pytest
 
 from tenure import JobFailed, Tenure
 from tenure._engine import Engine, NoGeneration, new_ids
-from tenure.errors import ConfigurationError
+from tenure.errors import ConfigurationError, ScheduleNotFound
 from tests.security.conftest import redis_client
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def shop(settings):
     @app.job(record="behind")
     async def quick(number: int) -> int:
         return number
+
+    app.schedule("often", "* * * * * *", quick.request(8))
 
     @app.job()
     async def wait(seconds: float) -> None:
@@ -154,6 +156,11 @@ async def test_an_operator_looks_and_steers(access, eventually, nothing_refused)
     async with producer, crew, office:
         blocked = await double.options(delay=60).enqueue(1)
         child = await double.options(depends_on=[blocked], on_failure="cancel").enqueue(2)
+        schedules = office.admin.schedules
+        for steer in (schedules.pause, schedules.trigger, schedules.resume, schedules.remove):
+            with pytest.raises(ScheduleNotFound):
+                await steer("none")
+        assert await schedules.list() == []
         assert await office.admin.cancel(blocked.id) == "CANCELLED"
         assert (await office.admin.show(child.id)).status == "CANCELLED"
         assert await office.admin.retry(blocked.id) == "CANCELLED"

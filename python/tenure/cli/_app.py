@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from tenure import __version__
-from tenure.cli import dlq, job, migrate
+from tenure.cli import dlq, job, migrate, schedule
 from tenure.cli._output import escape
 from tenure.cli.bench import bench
 from tenure.cli.check import check
@@ -26,6 +26,7 @@ from tenure.errors import (
     IllegalTransition,
     InvalidInput,
     JobNotFound,
+    ScheduleNotFound,
     StoreUnavailable,
     TenureError,
 )
@@ -36,6 +37,7 @@ EXIT_CODES: Final = (
     (ConfigurationError, 2),
     (StoreUnavailable, 3),
     (JobNotFound, 4),
+    (ScheduleNotFound, 4),
     (IllegalTransition, 5),
     (Exception, 1),
 )
@@ -80,6 +82,7 @@ app: Final = typer.Typer(
 )
 app.add_typer(job.app, name="job")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(migrate.app, name="migrate")
 for command in (worker, workers, stats, doctor, up, demo, bench, check):
     app.command()(command)

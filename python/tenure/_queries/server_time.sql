@@ -1,0 +1,2 @@
+-- PostgreSQL's clock, by which schedules go.
+SELECT now() AS now
