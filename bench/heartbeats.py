@@ -1,4 +1,4 @@
-"""What the heartbeats of a large fleet cost: 10,000 workers every 10 s are 1,000 beats a second."""
+"""What the heartbeats of a large fleet cost, how late they are, and what the registry costs that they feed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ from typing import TYPE_CHECKING, Final
 
 import redis
 
-from bench.cost import cost
+from bench.cost import cost, resident_mb
 from bench.parts.ways import QUEUE, Ours
+from tenure._engine import Histogram
 
 if TYPE_CHECKING:
     from bench.space import Space
 
 _PROCESSES: Final = 2
+_LOOKS: Final = 4  # at the roster, for each beat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeats:
-    """CPU while workers only beat, in percent of one core.
+    """CPU while workers only beat, in percent of one core, and how late their beats arrive.
 
     Attributes:
-        workers: that stand for the fleet; they beat more often instead, for each has a thread and a connection here.
+        workers: in two processes; each process sends one pipeline a beat.
         leases_each: extended with every beat.
-        beats_per_second: as the server counted them.
+        beats_per_second: of single workers, as the server counted them.
+        late_p50_ms, late_p99_ms, late_max_ms: how much longer than the interval the server waited for a worker's next
+            beat, by its own clock; what a failure detector sees.
+        resident_mb: of one process with all its workers.
     """
 
     workers: int
@@ -37,6 +42,11 @@ class Heartbeats:
     beats_per_second: float
     workers_percent: float
     redis_percent: float | None
+    postgres_percent: float | None
+    late_p50_ms: float
+    late_p99_ms: float
+    late_max_ms: float
+    resident_mb: float
 
 
 async def heartbeats(here: Space, each: int, every_ms: int, leases: int, seconds: float) -> Heartbeats:
@@ -52,10 +62,12 @@ async def heartbeats(here: Space, each: int, every_ms: int, leases: int, seconds
             if process.stdout.readline() != b"ready\n":
                 raise AssertionError("workers that should beat have ended")
         pids = [process.pid for process in processes]
+        await asyncio.sleep(every_ms / 1000)  # until their first beats, which come at once, are over
         beats, earlier, began = _beats(client), cost(here.servers, pids), time.perf_counter()
-        await asyncio.sleep(seconds)
+        late = await _lateness(client, f"{here.name}:fleet:roster", every_ms, seconds)
         took = time.perf_counter() - began
         used, beats = cost(here.servers, pids) - earlier, _beats(client) - beats
+        resident = resident_mb(pids[0])
         for process in processes:
             process.communicate()
             if process.returncode != 0:
@@ -68,7 +80,26 @@ async def heartbeats(here: Space, each: int, every_ms: int, leases: int, seconds
         beats_per_second=round(beats / took, 1),
         workers_percent=round(used.workers / took * 100, 2),
         redis_percent=None if used.redis is None else round(used.redis / took * 100, 2),
+        postgres_percent=None if used.postgres is None else round(used.postgres / took * 100, 2),
+        late_p50_ms=round(late.percentile(50) * 1000, 1),
+        late_p99_ms=round(late.percentile(99) * 1000, 1),
+        late_max_ms=round(late.max * 1000, 1),
+        resident_mb=round(resident, 1),
     )
+
+
+async def _lateness(client: redis.Redis, roster: str, every_ms: int, seconds: float) -> Histogram:
+    """Follow every worker's entry in the roster: when the server heard of it, ms by its own clock."""
+    late, heard = Histogram(), dict[bytes, float]()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        await asyncio.sleep(every_ms / 1000 / _LOOKS)
+        for worker, at in client.zrange(roster, 0, -1, withscores=True):
+            before = heard.get(worker, at)
+            if at > before:
+                late.record(max(0.0, (at - before - every_ms) / 1000))
+            heard[worker] = at
+    return late
 
 
 def _beating(here: Space, each: int, every_ms: int, leases: int) -> subprocess.Popen[bytes]:
@@ -77,5 +108,5 @@ def _beating(here: Space, each: int, every_ms: int, leases: int) -> subprocess.P
 
 
 def _beats(client: redis.Redis) -> int:
-    """Each beat renews its sign of life once."""
-    return int(client.info("commandstats").get("cmdstat_set", {}).get("calls", 0))
+    """Each beat of a worker adds one sample to its series."""
+    return int(client.info("commandstats").get("cmdstat_lpush", {}).get("calls", 0))

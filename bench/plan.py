@@ -98,8 +98,10 @@ def _idle(session: Session) -> list[Row]:
 
 
 def _heartbeats(session: Session) -> list[Row]:
-    each, every_ms, seconds = (10, 100, 0.5) if session.quick else (250, 500, 10.0)
-    return [session.row(heartbeats, each, every_ms, leases, seconds) for leases in (0, 1)]
+    if session.quick:
+        return [session.row(heartbeats, 10, 100, leases, 1.0) for leases in (0, 1)]
+    rows = [session.row(heartbeats, 250, 500, leases, 10.0) for leases in (0, 1)]
+    return [*rows, session.row(heartbeats, 5000, 10_000, 0, 120.0)]
 
 
 def _backlog(session: Session) -> list[Row]:

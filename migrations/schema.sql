@@ -135,6 +135,19 @@ CREATE UNIQUE INDEX jobs_pkey ON gap006.jobs USING btree (job_id);
 CREATE TRIGGER trigger_jobs_delete_executions AFTER DELETE ON gap006.jobs REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION gap006.delete_job_executions();
 CREATE TRIGGER trigger_jobs_updated_at BEFORE UPDATE ON gap006.jobs FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION gap006.update_jobs_updated_at();
 
+-- TABLE leaders
+
+column leaders.leadership text not null
+column leaders.term bigint not null
+column leaders.holder text not null
+column leaders.since timestamp with time zone not null default now()
+
+constraint leaders.leaders_holder_length CHECK (((octet_length(holder) >= 1) AND (octet_length(holder) <= 512)))
+constraint leaders.leaders_pkey PRIMARY KEY (leadership)
+constraint leaders.leaders_term_positive CHECK ((term > 0))
+
+CREATE UNIQUE INDEX leaders_pkey ON gap006.leaders USING btree (leadership);
+
 -- TABLE schedules with fillfactor=70
 
 column schedules.schedule_name text not null
@@ -180,9 +193,13 @@ column workers.started_at timestamp with time zone not null default now()
 column workers.stopped_at timestamp with time zone
 column workers.created_at timestamp with time zone not null default now()
 column workers.updated_at timestamp with time zone not null default now()
+column workers.load real not null default 0
+column workers.health_score smallint not null default 100
 
 constraint workers.workers_concurrency_positive CHECK ((concurrency > 0))
 constraint workers.workers_current_job_id_fkey FOREIGN KEY (current_job_id) REFERENCES gap006.jobs(job_id) ON DELETE SET NULL
+constraint workers.workers_health_score_range CHECK (((health_score >= 0) AND (health_score <= 100)))
+constraint workers.workers_load_range CHECK ((load >= (0)::double precision))
 constraint workers.workers_name_length CHECK (((octet_length(worker_name) >= 1) AND (octet_length(worker_name) <= 255)))
 constraint workers.workers_pkey PRIMARY KEY (worker_id)
 constraint workers.workers_status_known CHECK ((status = ANY (ARRAY['STARTING'::text, 'ACTIVE'::text, 'DEGRADED'::text, 'DRAINING'::text, 'SUSPECT'::text, 'FAILED'::text, 'STOPPED'::text])))

@@ -326,16 +326,43 @@ class Core:
         """Tell of it no longer."""
     def listen(self) -> None:
         """Subscribe to the worker's own inbox."""
-    def start_heartbeat(self, interval_ms: int, ttl_ms: int) -> None:
-        """Start the thread that beats and extends leases.
+    def roster(self, done: Future[list[tuple[str, int]]]) -> None:
+        """Every worker that was heard of lately, and how long ago in ms, by Redis' clock."""
+    def series(self, done: Future[dict[str, list[str]]], worker_ids: list[str]) -> None:
+        """The latest samples of these workers, newest first: JSON arrays."""
+    def lead(self, done: Future[int], leadership: str, ttl_ms: int) -> None:
+        """Take or keep a leadership of the fleet; 0 if this process has it, else how long another does, ms."""
+    def resign(self, done: Future[bool], leadership: str) -> None:
+        """Give up a leadership; False if it was another's."""
+    def start_heartbeat(self, interval_ms: int, ttl_ms: int, history: int = 60, profile: str = "{}") -> None:
+        """Join the heartbeat of the process, or begin it: a thread that beats and extends the leases of all.
+
+        Args:
+            interval_ms: between two beats.
+            ttl_ms: how long the worker counts as alive after one.
+            history: how many samples of it are kept.
+            profile: a JSON object, whose fields every sample has besides.
 
         Raises:
-            ValueError: the TTL is not longer than the interval.
+            ValueError: the TTL is not longer than the interval, or the profile is no object.
+        """
+    def describe(self, profile: str) -> None:
+        """Another profile from now on.
+
+        Raises:
+            ValueError: it is no JSON object.
         """
     def stop_heartbeat(self) -> None:
-        """Stop it and take back the sign of life; waits for a round trip."""
-    def tick(self, running: int, capacity: int) -> None:
-        """The event loop turns; without it for three beats the worker counts as wedged."""
+        """Leave it and take back the sign of life; waits for a round trip."""
+    def tick(self, running: int, capacity: int, ended: int = 0, failed: int = 0) -> None:
+        """The event loop turns; without it for three beats the worker counts as wedged.
+
+        Args:
+            running: attempts under way.
+            capacity: how many there may be.
+            ended: attempts since the start.
+            failed: those of them that failed.
+        """
     def wedged(self) -> bool:
         """Whether the event loop has stopped turning."""
     def held(self) -> int:

@@ -70,7 +70,7 @@ _PINNED_PLANS: Final = {
     "enable_mergejoin": "off",
 }
 # What a process asks first, and may ask twice: one connection that is cut then must not keep it from starting.
-_AT_START: Final = frozenset({"server", "applied_migrations", "register_worker"})
+_AT_START: Final = frozenset({"server", "applied_migrations", "register_workers"})
 # Seconds for statements that look at everything there is; all others look at a batch.
 _TIMEOUTS: Final = {"stats": 60.0}
 

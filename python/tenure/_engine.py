@@ -77,6 +77,7 @@ class Engine:
             lease_ms: how long a lease lives without a beat.
             on_event: told, on the loop, what no call asked for.
         """
+        self.worker_id: Final = worker_id
         self.core: Final = Core(url, worker_id=worker_id, prefix=prefix, lease_ms=lease_ms, margin_ms=lease_ms // 10)
         self._on_event = on_event
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -187,6 +188,24 @@ class Engine:
     async def beats(self, worker_ids: list[str]) -> dict[str, bytes]:
         """The health samples of those workers whose heartbeats live."""
         return await self._call(self.core.beats, worker_ids)
+
+    async def roster(self) -> list[tuple[str, int]]:
+        """Every worker that was heard of lately, and how long ago in ms, by Redis' clock."""
+        return await self._call(self.core.roster)
+
+    async def series(self, worker_ids: list[str]) -> dict[str, list[str]]:
+        """The latest samples of these workers, newest first, each a JSON array: at_ms, cpu_percent, rss_bytes,
+        error_rate, running, lag_ms, tick_age_ms, queue_wait_ms (see `_samples.Sample`).
+        """
+        return await self._call(self.core.series, worker_ids)
+
+    async def lead(self, leadership: str, ttl_ms: int) -> int:
+        """Take or keep a leadership of the fleet; 0 if this process has it, else how long another does, ms."""
+        return await self._call(self.core.lead, leadership, ttl_ms)
+
+    async def resign(self, leadership: str) -> bool:
+        """Give up a leadership; False if it was not this process's."""
+        return await self._call(self.core.resign, leadership)
 
     async def _call(self, operation: Callable[..., None], *args: object) -> T:
         if self._loop is None:

@@ -1,5 +1,5 @@
-"""The duties that keep a queue alive: promote, rescue, schedules, reconcile, watch workers, prune. One holder per
-queue, never an ordinary job.
+"""The duties that keep a queue alive: promote, rescue, schedules, reconcile, prune. One holder per queue, never an
+ordinary job.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ _LONGEST_SLEEP: Final = 0.2  # seconds a due job may wait for its promotion whil
 _ASK_FOR_DUTY: Final = 1.0
 _RECONCILE: Final = 5.0
 _RECENT: Final = 30.0
-_WATCH_WORKERS: Final = 10.0
 _PRUNE: Final = 600.0
 _BATCH: Final = 500
 
@@ -45,7 +44,6 @@ class _Clock:
     rescue: float = 0.0
     recurring: float = 0.0
     reconcile: float = 0.0
-    workers: float = 0.0
     prune: float = 0.0
     page: str = field(default=FIRST_ID)
 
@@ -141,9 +139,6 @@ class Maintenance:
         if now >= clock.reconcile:
             clock.reconcile = now + _RECONCILE
             await self._reconcile(queue, clock)
-        if now >= clock.workers:
-            clock.workers = now + min(_WATCH_WORKERS, self._settings.heartbeat_ttl_seconds / 2)
-            await self._watch_workers()
         if now >= clock.prune:
             clock.prune = now + _PRUNE
             await self._prune()
@@ -164,19 +159,6 @@ class Maintenance:
         more, clock.page = await mend_page(self._database, self._engine, queue, clock.page)
         if pushed + more:
             logger.info("reconciled, jobs pushed again: %s: %d", queue, pushed + more)
-
-    async def _watch_workers(self) -> None:
-        """Copy heartbeats to the registry and declare the silent ones failed: two statements whatever the fleet's
-        size.
-        """
-        rows = await self._database.fetch("live_workers")
-        beats = await self._engine.beats([str(row["worker_id"]) for row in rows]) if rows else {}
-        if beats:
-            samples = [sample.decode() for sample in beats.values()]
-            await self._database.fetch("heartbeats", list(beats), samples)
-        stale_after = timedelta(seconds=self._settings.heartbeat_ttl_seconds)
-        for row in await self._database.fetch("mark_stale_workers", stale_after):
-            logger.warning("worker failed, its heartbeats stopped: %s", row[0])
 
     async def _prune(self) -> None:
         """Forget dead letters past their keep."""

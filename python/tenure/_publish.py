@@ -13,7 +13,7 @@ from tenure._engine import Descriptor, NoGeneration
 from tenure.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from tenure._database import Connection, Database
     from tenure._engine import Engine
@@ -46,13 +46,19 @@ class Publisher:
     """
 
     def __init__(
-        self, engine: Engine, database: Database, on_unbuilt: Callable[[str], None], on_unpushed: Callable[[str], None]
+        self,
+        engine: Engine,
+        database: Database,
+        on_unbuilt: Callable[[str], None],
+        on_unpushed: Callable[[str], None],
+        built: Callable[[], Awaitable[None]],
     ) -> None:
-        """Prepare; the stores must be open when the first job comes."""
+        """Prepare; the stores must be open when the first job comes. `built` waits until no queue is being built."""
         self._engine = engine
         self._database = database
         self._on_unbuilt = on_unbuilt
         self._on_unpushed = on_unpushed
+        self._built = built
         self._fresh: dict[str, Coalescer[Descriptor]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,11 +79,21 @@ class Publisher:
 
     async def requeue_ids(self, job_ids: Sequence[str]) -> int:
         """Push jobs that may sit somewhere in Redis already; how many wait to be leased."""
-        count = 0
+        count, refused = 0, []
         for queue, descriptors in (await load_descriptors(self._database, job_ids)).items():
             count += len(descriptors)
-            await self._guarded(queue, self._engine.requeue(queue, descriptors))
+            if not await self._guarded(queue, self._engine.requeue(queue, descriptors)):
+                refused += [descriptor.job_id for descriptor in descriptors]
+        if refused:
+            self._spawn(self._again(refused))
         return count
+
+    async def _again(self, job_ids: list[str]) -> None:
+        """Push once more, as they are then, what a queue without generation refused: whoever builds it may have read
+        these jobs before they changed, and would leave a retried one at its old time.
+        """
+        await self._built()
+        await self.requeue_ids(job_ids)
 
     def after_commit(self, connection: Connection, job_ids: list[str]) -> None:
         """Push jobs that are part of the caller's transaction, once it has committed.
@@ -106,14 +122,17 @@ class Publisher:
     async def _push(self, queue: str, batch: list[Descriptor]) -> None:
         await self._guarded(queue, self._engine.enqueue(queue, batch))
 
-    async def _guarded(self, queue: str, push: Any) -> None:
+    async def _guarded(self, queue: str, push: Any) -> bool:
+        """Whether the queue was there to be pushed to; what Redis could not be asked is the reconciler's."""
         try:
             await push
         except NoGeneration:
             self._on_unbuilt(queue)
+            return False
         except StoreUnavailable as error:
             logger.warning("push failed, the reconciler will repeat it: %s: %s", queue, error)
             self._on_unpushed(queue)
+        return True
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(self._quietly(coroutine))

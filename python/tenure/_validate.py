@@ -14,6 +14,7 @@ from tenure.errors import InvalidInput
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _LONGEST_WAIT: Final = 10 * 366 * 86_400.0  # seconds; a delay beyond ten years is a mistake
 _MOST_TAGS: Final = 50
+_MOST_LABELS: Final = 50
 _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 2999
 
@@ -82,6 +83,13 @@ def tags(value: object) -> list[str]:
     if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset) or len(value) > _MOST_TAGS:
         raise InvalidInput("tags", f"a list of at most {_MOST_TAGS} texts", value)
     return [text("tags", tag, 255) for tag in value]
+
+
+def labels(value: object) -> dict[str, str]:
+    """Names with short texts."""
+    if not isinstance(value, Mapping) or len(value) > _MOST_LABELS:
+        raise InvalidInput("labels", f"a mapping of at most {_MOST_LABELS} names to texts", value)
+    return {name("labels", key): text("labels", said, 255) for key, said in value.items()}
 
 
 def job_id(value: object, field: str = "job_id") -> str:

@@ -48,16 +48,27 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the registry: one incarnation of a worker; `running` is how many jobs PostgreSQL knows it to run."""
+    """One row of the registry: one incarnation of a worker.
+
+    Attributes:
+        running: how many jobs PostgreSQL knows it to run.
+        load: the share of its slots that were taken at its last copied beat, from 0.0.
+        health_score: from 100 (well) to 0 (wedged), as of then.
+    """
 
     worker_id: str
     worker_name: str
+    worker_type: str
     host: str
     pid: int
     queues: list[str]
+    capabilities: list[str]
+    labels: dict[str, str]
     concurrency: int
     status: str
     running: int
+    load: float
+    health_score: int
     version: str | None
     last_heartbeat: datetime
     started_at: datetime | None
@@ -235,7 +246,9 @@ class Admin:
     async def workers(self, *, live_only: bool = True) -> list[WorkerInfo]:
         """The registry, newest first."""
         rows = await self._database.fetch("list_workers", live_only)
-        return [msgspec.convert(_plain(row), WorkerInfo) for row in rows]
+        return [
+            msgspec.convert({**_plain(row), "labels": msgspec.json.decode(row["labels"])}, WorkerInfo) for row in rows
+        ]
 
     async def stats(self) -> list[QueueStats]:
         """Every queue's jobs by state, all in one snapshot of PostgreSQL."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections import Counter
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
@@ -17,6 +19,7 @@ from tenure._enqueue import Enqueuer
 from tenure._new_job import prepare
 from tenure._publish import Publisher
 from tenure._rebuild import Rebuilder
+from tenure._registry import Registry
 from tenure._results import Results
 from tenure._seal import Seal
 from tenure._stored import result_of
@@ -62,9 +65,12 @@ class _Stores:
             on_event=self._on_event,
         )
         self.rebuilder: Final = Rebuilder(self.database, self.engine)
-        self.publisher: Final = Publisher(self.engine, self.database, self.rebuilder.request, self.rebuilder.recheck)
+        self.publisher: Final = Publisher(
+            self.engine, self.database, self.rebuilder.request, self.rebuilder.recheck, self.rebuilder.settled
+        )
         self.enqueuer: Final = Enqueuer(self.database, self.publisher)
         self.results: Final = Results(self.database, self.engine)
+        self.registry: Final = Registry(self.database, self.engine, settings)
         self.admin: Final = Admin(self.database, self.engine, self.publisher, self.seal)
 
     def _on_event(self, event: Event) -> None:
@@ -214,6 +220,7 @@ class Tenure:
             undo.callback(stores.engine.close)
             undo.push_async_callback(stores.results.stop)
             undo.push_async_callback(stores.rebuilder.stop)
+            undo.push_async_callback(stores.registry.stop)
             check_redis(await stores.engine.open())
             self._exit = undo.pop_all()
         self._stores = stores
@@ -332,31 +339,45 @@ class Tenure:
 
     # --- work
 
-    def worker(self, *, queues: Sequence[str] | None = None, concurrency: int = 10, name: str | None = None) -> Worker:
+    def worker(
+        self,
+        *,
+        queues: Sequence[str] | None = None,
+        concurrency: int = 10,
+        name: str | None = None,
+        worker_type: str = "default",
+        labels: Mapping[str, str] | None = None,
+    ) -> Worker:
         """A worker in this process, for `async with app.worker(): …`.
 
         Args:
             queues: what it serves. Defaults to the queues of the registered handlers.
             concurrency: the most jobs at a time. Defaults to 10.
             name: shown in the registry. Defaults to host and process id.
+            worker_type: a name for workers of one kind, shown in the registry. Defaults to "default".
+            labels: what else the registry shows of it, such as `{"zone": "b"}`. Defaults to none.
         """
-        from tenure.worker import Worker  # noqa: PLC0415 - a producer needs none of it
+        from tenure._identity import Identity  # noqa: PLC0415 - a producer needs none of it
+        from tenure.worker import Worker  # noqa: PLC0415
 
-        _validate.whole("concurrency", concurrency, 1, 10_000)
-        if name is not None:
-            _validate.text("name", name, 255)
         if queues is None:
             queues = sorted({job_type.defaults.queue for job_type in self._job_types.values()}) or ["default"]
         names = [_validate.name("queues", queue) for queue in dict.fromkeys(queues)]
+        identity = Identity(
+            name=f"{socket.gethostname()}:{os.getpid()}" if name is None else _validate.text("name", name, 255),
+            queues=tuple(names),
+            concurrency=_validate.whole("concurrency", concurrency, 1, 10_000),
+            worker_type=_validate.name("worker_type", worker_type),
+            labels=_validate.labels(labels or {}),
+        )
         stores = self._open()
         return Worker(
             stores.database,
             self.settings,
             stores.redis_url,
             self._job_types,
-            queues=names,
-            concurrency=concurrency,
-            name=name,
+            identity=identity,
+            registry=stores.registry,
             seal=stores.seal,
             schedules=list(self._schedules.values()),
         )

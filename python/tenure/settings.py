@@ -41,6 +41,8 @@ class Settings:
         lease_seconds: how long a lease lives without a beat. Defaults to 30.
         heartbeat_seconds: the time between two beats. Defaults to 10.
         heartbeat_ttl_seconds: how long a worker counts as alive without a beat. Defaults to 60.
+        heartbeat_samples: how many of a worker's samples Redis keeps, for who wants to see how it came about. Defaults
+            to 60.
         rescue_seconds: the time between two sweeps for expired leases. Defaults to 1.
         grace_seconds: how long a stopping worker waits for its attempts. Defaults to 30.
         poison_after: a job that ended its worker this often is buried. Defaults to 3.
@@ -69,6 +71,7 @@ class Settings:
     lease_seconds: float = 30.0
     heartbeat_seconds: float = 10.0
     heartbeat_ttl_seconds: float = 60.0
+    heartbeat_samples: int = 60
     rescue_seconds: float = 1.0
     grace_seconds: float = 30.0
     poison_after: int = 3
@@ -106,6 +109,7 @@ class Settings:
         ttl = _validate.seconds("heartbeat_ttl_seconds", self.heartbeat_ttl_seconds, least=0.2, most=86_400.0)
         if ttl <= beat * 2:
             raise InvalidInput("heartbeat_ttl_seconds", f"more than twice heartbeat_seconds {beat:g}", ttl)
+        _validate.whole("heartbeat_samples", self.heartbeat_samples, 1, 10_000)
         _validate.seconds("rescue_seconds", self.rescue_seconds, least=0.05, most=3600.0)
         _validate.seconds("grace_seconds", self.grace_seconds, most=86_400.0)
         _validate.seconds("signature_seconds", self.signature_seconds, least=1.0)

@@ -6,13 +6,10 @@ import asyncio
 import contextlib
 import functools
 import logging
-import os
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tenure import __version__
 from tenure._attempt import Attempt, released, verdict_of
 from tenure._engine import Engine, new_ids
 from tenure._enqueue import Enqueuer
@@ -34,6 +31,8 @@ if TYPE_CHECKING:
 
     from tenure._database import Database
     from tenure._engine import Event, Lease
+    from tenure._identity import Identity
+    from tenure._registry import Registry
     from tenure._seal import Seal
     from tenure.job_type import JobType
     from tenure.schedule import Schedule
@@ -59,29 +58,32 @@ class Worker:
         redis_url: str,
         job_types: Mapping[str, JobType[..., object]],
         *,
-        queues: Sequence[str],
-        concurrency: int,
-        name: str | None = None,
+        identity: Identity,
+        registry: Registry,
         seal: Seal | None = None,
         schedules: Sequence[Schedule] = (),
     ) -> None:
         """Made by `Tenure.worker`, which documents the parameters."""
         self.worker_id: Final = new_ids(1)[0]
-        self.name: Final = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.name: Final = identity.name
+        self._identity = identity
         self._database = database
         self._settings = settings
         self._job_types = job_types
-        self._queues = tuple(queues)
-        self._concurrency = concurrency
+        self._queues = identity.queues
+        self._concurrency = identity.concurrency
+        self._registry = registry
+        self._counted = [0, 0]  # attempts that ended, and those that failed
         lease_ms = round(settings.lease_seconds * 1000)
         self._engine = Engine(
             redis_url, worker_id=self.worker_id, prefix=settings.prefix, lease_ms=lease_ms, on_event=self._on_event
         )
         self._rebuilder = Rebuilder(database, self._engine)
-        self._publisher = Publisher(self._engine, database, self._rebuilder.request, self._rebuilder.recheck)
+        rebuilder = self._rebuilder
+        self._publisher = Publisher(self._engine, database, rebuilder.request, rebuilder.recheck, rebuilder.settled)
         self._starter = Starter(database, self.worker_id, settings.lease_seconds * 0.8, self._on_asked)
         self._reporter = ContextReporter(database, self._attempt_of, self._starter)
-        self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
+        self._threads = ThreadPoolExecutor(max_workers=identity.concurrency, thread_name_prefix="tenure-handler")
         self._recurring = Recurring(
             database,
             Enqueuer(database, self._publisher),
@@ -117,16 +119,16 @@ class Worker:
         try:
             await self._engine.open()
             self._engine.core.listen()
-            row = (self.worker_id, self.name, "default", socket.gethostname(), os.getpid(), list(self._queues))
-            await self._database.fetch("register_worker", *row, self._concurrency, __version__)
+            await self._registry.enter(self._identity.row(self.worker_id))
             await self._recurring.declare()
         except BaseException:
             self._end()
             raise
+        interval_ms = round(self._settings.heartbeat_seconds * 1000)
+        ttl_ms = round(self._settings.heartbeat_ttl_seconds * 1000)
+        profile, history = self._identity.profile(), self._settings.heartbeat_samples
+        self._engine.core.start_heartbeat(interval_ms, ttl_ms, history, profile)
         self._tick()
-        self._engine.core.start_heartbeat(
-            round(self._settings.heartbeat_seconds * 1000), round(self._settings.heartbeat_ttl_seconds * 1000)
-        )
         self._maintenance.start()
         self._feed.start()
         logger.info("worker started: %s %s, queues %s", self.name, self.worker_id, ", ".join(self._queues))
@@ -150,6 +152,7 @@ class Worker:
     async def _wind_down(self, grace: float) -> None:
         logger.info("worker stops, attempts running: %d", len(self._attempts))
         await self._feed.stop()
+        self._engine.core.describe(self._identity.profile("DRAINING"))
         await self._tell_status("DRAINING")
         await self._ended(grace)
         for attempt in list(self._attempts.values()):
@@ -172,6 +175,7 @@ class Worker:
         for timer in (self._ticker, self._look_behind):
             if timer is not None:
                 timer.cancel()
+        self._registry.leave(self.worker_id)
         self._feed.cancel()
         self._maintenance.cancel()
         self._rebuilder.cancel()
@@ -272,6 +276,9 @@ class Worker:
                 self._engine.core.drop([lease.key])
                 return
             ending.recorded = True
+        self._counted[0] += 1
+        if ending.execution_status == "FAILED":
+            self._counted[1] += 1
         self._settler.add(ending)
 
     async def _give_back(self, attempt: Attempt) -> None:
@@ -367,12 +374,12 @@ class Worker:
             logger.warning("redis wants a job stopped that nobody cancelled, it goes on: %s:%d", *attempt.lease.key)
 
     def _tick(self) -> None:
-        self._engine.core.tick(len(self._attempts), self._concurrency)
+        self._engine.core.tick(len(self._attempts), self._concurrency, *self._counted)
         self._ticker = asyncio.get_running_loop().call_later(_TICK, self._tick)
 
     async def _tell_status(self, status: str) -> None:
         try:
             # Not for long: a stopping worker has little time, and a silent PostgreSQL would take most of it.
-            await asyncio.wait_for(self._database.fetch("worker_status", self.worker_id, status), _TELL)
+            await asyncio.wait_for(self._registry.tell(self.worker_id, status), _TELL)
         except (StoreUnavailable, TimeoutError) as error:
             logger.warning("worker status was not recorded: %s: %s", status, error)

@@ -125,9 +125,9 @@ class Stage:
         return (self.directory / f"worker{self.workers.index(process)}.log").read_text()
 
     async def ready(self, count: int | None = None) -> None:
-        """Wait until so many workers (all by default) are registered."""
+        """Wait until so many workers (all by default) are registered and heard of."""
         wanted = len(self.alive()) if count is None else count
-        query = f"SELECT count(*) FROM {self.direct.schema}.workers WHERE status = 'ACTIVE'"
+        query = f"SELECT count(*) FROM {self.direct.schema}.workers WHERE status IN ('ACTIVE', 'DEGRADED')"
 
         async def there() -> bool:
             return await self.sql.fetchval(query) >= wanted
@@ -191,7 +191,8 @@ class Stage:
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:
         """What handlers have noted, of one kind or all."""
-        lines = [json.loads(line) for line in self.ledger.read_text().splitlines()]
+        whole, _, _ = self.ledger.read_text().rpartition("\n")  # the last line may be being written
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line for line in lines if not event or line["event"] == event]
 
     def overlap(self) -> float:

@@ -112,7 +112,7 @@ async def statements(app: Tenure, _: str) -> None:
     await database.fetch("stats")
 
     async def work(connection: asyncpg.Connection) -> None:
-        await database.fetch("live_workers", connection=connection)
+        await database.fetch("workers_of_queue", "default", connection=connection)
         await database.fetch("stats", connection=connection)
 
     await database.atomically(work)

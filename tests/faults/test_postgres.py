@@ -83,11 +83,10 @@ async def test_a_full_disk_refuses_by_its_name_and_loses_nothing(staged, small_d
         async with stage.load(50):
             await stage.ended(20)
             filler = small_disk.directory / "filler"
-            with filler.open("wb") as file:
+            with filler.open("wb", buffering=0) as file:  # closing it has nothing left to write
                 while stage.refused["Backpressure"] == 0:
                     try:
                         file.write(b"\0" * 262_144)
-                        file.flush()
                     except OSError:
                         await asyncio.sleep(0.02)
             with pytest.raises(Backpressure, match=r"postgresql refuses more work: .*[Nn]o space left"):

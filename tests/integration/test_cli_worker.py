@@ -115,7 +115,9 @@ async def test_a_killed_process_is_replaced(
     settings: Settings, spawn_worker: Spawn, eventually: Eventually, raw_postgres: Any
 ) -> None:
     """Never more than asked for; SIGTERM to the parent ends all of them with 0."""
-    parent = spawn_worker("--processes", "2", "--queue", "default", "--log-format", "json")
+    parent = spawn_worker(
+        "--processes", "2", "--queue", "default", "--log-format", "json", "--type", "press", "--label", "zone=b=c"
+    )
 
     async def two() -> set[int] | None:
         pids = children(parent)
@@ -127,6 +129,8 @@ async def test_a_killed_process_is_replaced(
     await eventually(lambda: killed not in children(parent))
     second = await eventually(two, timeout=20)
     assert len(first & second) == 1
+    rows = await raw_postgres.fetch(f"SELECT worker_type, labels->>'zone' FROM {settings.schema}.workers")
+    assert {tuple(row) for row in rows} == {("press", "b=c")}
     parent.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(parent.wait, 20) == 0
     assert not any(psutil.pid_exists(pid) for pid in second)

@@ -163,3 +163,38 @@ async def test_a_job_that_changes_while_its_queue_is_built_stands_where_it_belon
     assert (depths.scheduled, depths.medium) == (0, 1)
     async with app.worker():
         assert await job.result(timeout=5) == 7
+
+
+async def test_a_job_that_changes_just_before_its_queue_is_declared_built_is_pushed_again(
+    open_app, app, raw_redis, prefix, eventually
+):
+    """Nobody reads the jobs again after that: its own push was refused, and comes once more."""
+
+    @app.job()
+    async def work() -> int:
+        return 7
+
+    await open_app(app)
+    stores = app._stores
+    job = await work.options(delay=86_400).enqueue()
+    await stores.rebuilder.settled()
+    raw_redis.flushall()
+    all_read, proceed = asyncio.Event(), asyncio.Event()
+    set_generation = stores.engine.set_generation
+
+    async def late(queue):
+        all_read.set()
+        await proceed.wait()
+        return await set_generation(queue)
+
+    stores.engine.set_generation = late
+    stores.rebuilder.request("default")
+    await asyncio.wait_for(all_read.wait(), 5)
+    assert await app.admin.retry(job.id) == "SCHEDULED"
+    proceed.set()
+    await stores.rebuilder.settled()
+    await stores.publisher.drained()
+    depths = await stores.engine.depths("default")
+    assert (depths.scheduled, depths.medium) == (0, 1)
+    async with app.worker():
+        assert await job.result(timeout=5) == 7

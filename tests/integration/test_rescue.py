@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tenure import JobCancelled, JobContext, JobFailed, StoreUnavailable
 from tenure._attempt import Attempt
 from tenure._database import Database
+from tenure._identity import Identity
 from tenure._rescue import rescue
 from tests.invariants import assert_invariants
 
@@ -28,8 +30,8 @@ async def lose(open_app, app, raw_redis, settings, eventually):
     async def lose(jobs) -> None:
         ghost = app.worker(concurrency=len(jobs))
         await ghost._engine.open()
-        row = (ghost.worker_id, "ghost", "default", "nowhere", 1, ["default"], len(jobs), "0")
-        await ghost._database.fetch("register_worker", *row)
+        row = Identity(name="ghost", queues=("default",), concurrency=len(jobs)).row(ghost.worker_id)
+        await ghost._database.fetch("register_workers", json.dumps([row]))
         rebuilder = ghost._rebuilder
         rebuilder.request("default")
         await rebuilder.settled()

@@ -31,6 +31,7 @@ LEGAL: Final[dict[str, dict[str, str]]] = {
         "missed": "'one'",
         "next_at": "now()",
     },
+    "leaders": {"leadership": "'a'", "term": "1", "holder": "'a'"},
     "job_dependencies": {"job_id": "'{job}'", "depends_on_job_id": "'{parent}'"},
 }
 

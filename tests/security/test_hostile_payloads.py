@@ -100,6 +100,7 @@ async def test_a_format_that_is_none_is_not_looked_up(open_app, app, keep, event
     await open_app(app)
     job = await keep.options(max_retries=1).enqueue(7)
     key = f"{prefix}:{{default}}:jobs"
+    await eventually(lambda: raw_redis.exists(f"{prefix}:{{default}}:generation"))  # nobody writes it again
     text = await eventually(lambda: raw_redis.hget(key, job.id))
     raw_redis.hset(key, job.id, text.replace(b" json ", b" pickle "))
     async with app.worker():

@@ -138,7 +138,9 @@ async def _survive(crew, lost, double, fail, admin, raw_postgres, migrated_schem
             f"UPDATE {migrated_schema}.dead_letter_queue SET created_at = now() - interval '99 days'"
         )
         await survivor._maintenance._prune()
-        await survivor._maintenance._watch_workers()
+        term = await survivor._registry.leader.term()
+        assert term > 0
+        await survivor._registry._copy(term)
         assert await raw_postgres.fetchval(f"SELECT count(*) FROM {migrated_schema}.dead_letter_queue") == 0
 
 

@@ -104,6 +104,16 @@ def test_tags_are_short_texts(value):
     assert refused.value.field == "tags"
 
 
+@pytest.mark.parametrize(
+    "value", [None, ["zone=b"], {"zone": ""}, {"a b": "x"}, {1: "x"}, {str(n): "x" for n in range(51)}]
+)
+def test_labels_are_names_with_short_texts(value):
+    with pytest.raises(InvalidInput) as refused:
+        _validate.labels(value)
+    assert refused.value.field == "labels"
+    assert _validate.labels({"zone": "b c"}) == {"zone": "b c"}
+
+
 @pytest.mark.parametrize("value", ["abc", [1], 5, {1: 2}, {None: 1}, [("a", 1)]])
 def test_a_mapping_has_text_for_keys(value):
     with pytest.raises(InvalidInput, match="metadata must be a mapping with text for keys"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -16,9 +17,13 @@ from tenure import _validate
 from tenure.cli._load import load_app
 from tenure.cli._logs import set_up_logs
 from tenure.cli._parent import PARENT_VARIABLE, Parent
+from tenure.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tenure.app import Tenure
+    from tenure.worker import Worker
 
 logger = logging.getLogger("tenure.cli")
 
@@ -32,6 +37,8 @@ def worker(
     concurrency: Annotated[int, typer.Option(help="The most jobs at a time, per process.")] = 10,
     processes: Annotated[int, typer.Option(help="How many worker processes.")] = 1,
     name: Annotated[str | None, typer.Option(help="Shown in the registry. Defaults to host and process.")] = None,
+    worker_type: Annotated[str, typer.Option("--type", help="Of what kind it is, for the registry.")] = "default",
+    label: Annotated[list[str] | None, typer.Option(help="NAME=TEXT, for the registry. May be repeated.")] = None,
     grace: Annotated[float | None, typer.Option(help="Seconds that running jobs are given at the end.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     log_format: Annotated[str, typer.Option(help="text or json.")] = "text",
@@ -43,16 +50,21 @@ def worker(
     _validate.whole("processes", processes, 1, 1000)
     if grace is not None:
         _validate.seconds("grace", grace, most=86_400.0)
+    labels = _labels(label or [])
     # The parent imports it too: what is wrong with it is told once, not by every process again and again.
     app = load_app(target)
     if processes > 1:
-        options = {"queue": queue, "concurrency": concurrency, "name": name, "grace": grace}
-        command = _command(target, {**options, "processes": 1, "log-level": log_level, "log-format": log_format})
+        options = {"queue": queue, "concurrency": concurrency, "name": name, "type": worker_type, "label": label}
+        logs = {"log-level": log_level, "log-format": log_format}
+        command = _command(target, {**options, "grace": grace, "processes": 1, **logs})
         raise typer.Exit(Parent(command, processes).run())
     # What was imported lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    _runner()(_work(app, queue, concurrency, name, app.settings.grace_seconds if grace is None else grace, parent))
+    make = functools.partial(
+        app.worker, queues=queue, concurrency=concurrency, name=name, worker_type=worker_type, labels=labels
+    )
+    _runner()(_work(app, make, app.settings.grace_seconds if grace is None else grace, parent))
 
 
 def _command(target: str, options: dict[str, Any]) -> list[str]:
@@ -72,14 +84,20 @@ def _runner() -> Any:
     return uvloop.run
 
 
-async def _work(
-    app: Tenure, queues: list[str] | None, concurrency: int, name: str | None, grace: float, parent: int
-) -> None:
+def _labels(given: list[str]) -> dict[str, str]:
+    """Labels as they were given, NAME=TEXT."""
+    for one in given:
+        if "=" not in one:
+            raise InvalidInput("label", "NAME=TEXT", one)
+    return _validate.labels(dict(one.split("=", 1) for one in given))
+
+
+async def _work(app: Tenure, make: Callable[[], Worker], grace: float, parent: int) -> None:
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
     watch = asyncio.create_task(_watch_parent(parent, stopping)) if parent else None
     async with app:
-        running = app.worker(queues=queues, concurrency=concurrency, name=name)
+        running = make()
         await running.start()
         await stopping.wait()
         await running.stop(grace)

@@ -20,12 +20,13 @@ def workers(
     if as_json:
         print_json(found)
         return
-    columns = ("worker", "name", "status", "queues", "running", "slots", "heartbeat")
+    columns = ("worker", "name", "status", "score", "queues", "running", "slots", "heartbeat")
     rows = [
         (
             one.worker_id,
             one.worker_name,
             one.status,
+            one.health_score,
             ", ".join(one.queues),
             one.running,
             one.concurrency,

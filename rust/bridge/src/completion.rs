@@ -26,6 +26,8 @@ pub(crate) enum Answer {
     Server(ServerInfo),
     Depths(Depths),
     Beats(HashMap<String, Vec<u8>>),
+    Roster(Vec<(String, u64)>),
+    Series(HashMap<String, Vec<String>>),
 }
 
 /// One thing for the loop to see.
@@ -84,6 +86,8 @@ impl Answer {
             Self::Batch(batch) => types::LeaseBatch::new(py, &batch)?.into_bound_py_any(py),
             Self::Server(server) => types::ServerInfo::from(server).into_bound_py_any(py),
             Self::Depths(depths) => types::Depths::from(depths).into_bound_py_any(py),
+            Self::Roster(roster) => roster.into_bound_py_any(py),
+            Self::Series(series) => series.into_bound_py_any(py),
             Self::Beats(beats) => {
                 let alive = PyDict::new(py);
                 for (worker_id, sample) in beats {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use pyo3::{intern, prelude::*, types::PyList};
-use tenure_core::{Error, Event, EventSink, Heartbeat, Held, Inbox, JobFence, Keys, Options, Result, Store};
+use tenure_core::{Error, Event, EventSink, Heartbeat, Held, Inbox, JobFence, Keys, Options, Result, Rhythm, Store};
 
 use crate::{
     completion::{Answer, Completions, Done},
@@ -291,15 +291,37 @@ impl Core {
         self.with_inbox(Inbox::listen)
     }
 
-    fn start_heartbeat(&self, interval_ms: u64, ttl_ms: u64) -> PyResult<()> {
+    fn roster(&self, done: Py<PyAny>) -> PyResult<()> {
+        self.submit(done, |store| async move { store.roster().await.map(Answer::Roster) })
+    }
+
+    fn series(&self, done: Py<PyAny>, worker_ids: Vec<String>) -> PyResult<()> {
+        self.submit(done, |store| async move { store.series(&worker_ids).await.map(Answer::Series) })
+    }
+
+    fn lead(&self, done: Py<PyAny>, leadership: String, ttl_ms: u64) -> PyResult<()> {
+        self.submit(done, |store| async move { store.lead(&leadership, ttl_ms).await.map(Answer::Count) })
+    }
+
+    fn resign(&self, done: Py<PyAny>, leadership: String) -> PyResult<()> {
+        self.submit(done, |store| async move { store.resign(&leadership).await.map(Answer::Flag) })
+    }
+
+    #[pyo3(signature = (interval_ms, ttl_ms, history = 60, profile = "{}"))]
+    fn start_heartbeat(&self, interval_ms: u64, ttl_ms: u64, history: usize, profile: &str) -> PyResult<()> {
         assert_same_process(self.process)?;
         let mut heartbeat = lock(&self.heartbeat);
         if heartbeat.is_none() {
             let held = Arc::clone(&self.held);
-            let started = Heartbeat::start(self.options.clone(), held, self.sink(), interval_ms, ttl_ms);
+            let rhythm = Rhythm { interval_ms, ttl_ms, history };
+            let started = Heartbeat::start(self.options.clone(), held, self.sink(), rhythm, profile);
             *heartbeat = Some(started.map_err(exception)?);
         }
         Ok(())
+    }
+
+    fn describe(&self, profile: &str) -> PyResult<()> {
+        lock(&self.heartbeat).as_ref().map_or(Ok(()), |heartbeat| heartbeat.describe(profile)).map_err(exception)
     }
 
     fn stop_heartbeat(&self, py: Python<'_>) {
@@ -310,9 +332,10 @@ impl Core {
         }
     }
 
-    fn tick(&self, running: usize, capacity: usize) {
+    #[pyo3(signature = (running, capacity, ended = 0, failed = 0))]
+    fn tick(&self, running: usize, capacity: usize, ended: u64, failed: u64) {
         if let Some(heartbeat) = lock(&self.heartbeat).as_ref() {
-            heartbeat.tick(running, capacity);
+            heartbeat.tick(running, capacity, ended, failed);
         }
     }
 

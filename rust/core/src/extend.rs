@@ -1,91 +1,109 @@
-//! One beat: a worker's sign of life and the extension of all its leases, in one pipeline.
+//! The part of a beat that extends leases: those of all workers of the process, queue by queue.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Instant};
 
 use redis::{Pipeline, Value};
 
 use crate::{
     error::{Error, Result},
-    event::{Event, EventSink},
-    held::Held,
+    event::Event,
+    heartbeat::Member,
     job::JobFence,
     keys::{Keys, QueueKeys},
-    link::{Link, checked, is_no_script},
-    options::Options,
+    link::checked,
     script::EXTEND,
 };
 
 /// The most leases of one script call.
 const CHUNK: usize = 500;
 
-/// What a beat needs.
-pub(crate) struct Beat<'a> {
-    pub options: &'a Options,
-    pub keys: &'a Keys,
-    pub held: &'a Held,
-    pub events: &'a EventSink,
-    pub ttl_ms: u64,
+/// The leases of one script call, and whose they are.
+struct Chunk<'a> {
+    keys: QueueKeys,
+    leases: Vec<String>,
+    owners: Vec<(&'a Member, Range<usize>)>,
 }
 
-impl Beat<'_> {
-    /// Sends one pipeline and tells of leases that are gone or asked to stop.
-    pub(crate) async fn send(&self, link: &Link, sample: &[u8]) -> Result<()> {
-        let mut chunks: Vec<(QueueKeys, Vec<String>)> = Vec::new();
-        for (queue, members) in self.held.by_queue() {
-            let keys = self.keys.queue(&queue)?;
-            chunks.extend(members.chunks(CHUNK).map(|chunk| (keys.clone(), chunk.to_vec())));
+/// All leases to extend.
+pub(crate) struct Extensions<'a>(Vec<Chunk<'a>>);
+
+impl<'a> Extensions<'a> {
+    /// What these workers hold now.
+    pub(crate) fn of(members: &'a [Arc<Member>], keys: &Keys) -> Result<Self> {
+        let mut queues: BTreeMap<Arc<str>, Vec<Chunk<'a>>> = BTreeMap::new();
+        for member in members {
+            for (queue, leases) in member.held.by_queue() {
+                let keys = keys.queue(&queue)?;
+                let chunks = queues.entry(queue).or_default();
+                for part in leases.chunks(CHUNK) {
+                    if chunks.last().is_none_or(|chunk| chunk.leases.len() + part.len() > CHUNK) {
+                        chunks.push(Chunk { keys: keys.clone(), leases: Vec::new(), owners: Vec::new() });
+                    }
+                    if let Some(chunk) = chunks.last_mut() {
+                        chunk.add(member, part);
+                    }
+                }
+            }
         }
-        let began = Instant::now();
-        let mut answers = self.round_trip(link, sample, &chunks).await?;
-        if answers.iter().any(|answer| matches!(answer.clone().extract_error(), Err(error) if is_no_script(&error))) {
-            // What did not run is sent again; extending twice does no harm.
-            link.query(EXTEND.name, &EXTEND.load()).await?;
-            answers = self.round_trip(link, sample, &chunks).await?;
+        Ok(Self(queues.into_values().flatten().collect()))
+    }
+
+    /// How many calls that takes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Adds the calls.
+    pub(crate) fn add_to(&self, pipeline: &mut Pipeline, lease_ms: u64) {
+        for chunk in &self.0 {
+            let mut command = EXTEND.call(&chunk.keys.named(EXTEND.keys));
+            command.arg(lease_ms).arg(&chunk.leases);
+            pipeline.add_command(command);
         }
-        let mut answers = answers.into_iter();
-        // A sign of life that was refused (no memory, no permission) must not cost the leases.
+    }
+
+    /// Tells each worker what became of its leases, by a request that began at `began`.
+    pub(crate) fn tell(&self, answers: impl Iterator<Item = Value>, began: Instant) -> Result<()> {
         let mut outcome = Ok(());
-        if let Some(Err(error)) = answers.next().map(Value::extract_error) {
-            outcome = Err(Error::from_redis("heartbeat", &error));
-            // Where memory has run out this is still let through: the worker stays alive with its last sample.
-            let key = self.keys.heartbeat(&self.options.worker_id);
-            let _ = link.query("heartbeat", redis::cmd("PEXPIRE").arg(key).arg(self.ttl_ms)).await;
-        }
-        for ((keys, members), answer) in chunks.iter().zip(answers) {
-            match checked(&EXTEND, keys, answer) {
+        for (chunk, answer) in self.0.iter().zip(answers) {
+            match checked(&EXTEND, &chunk.keys, answer) {
                 Ok(mut reply) => {
                     let unexpected = || Error::unexpected_reply(EXTEND.name);
                     let lost = reply.texts().ok_or_else(unexpected)?;
                     let cancelled = reply.texts().ok_or_else(unexpected)?;
-                    self.tell(members, &lost, &cancelled, began);
+                    chunk.tell(&lost, &cancelled, began);
                 }
                 // The leases stay ours until their trust ends: a rebuild gives them back.
-                Err(Error::NoGeneration { queue }) => (self.events)(Event::NoGeneration { queue }),
+                Err(Error::NoGeneration { queue }) => {
+                    for (member, _) in &chunk.owners {
+                        (member.events)(Event::NoGeneration { queue: queue.clone() });
+                    }
+                }
                 Err(error) => outcome = Err(error),
             }
         }
         outcome
     }
+}
 
-    async fn round_trip(&self, link: &Link, sample: &[u8], chunks: &[(QueueKeys, Vec<String>)]) -> Result<Vec<Value>> {
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("SET").arg(self.keys.heartbeat(&self.options.worker_id)).arg(sample).arg("PX").arg(self.ttl_ms);
-        for (keys, members) in chunks {
-            let mut command = EXTEND.call(&keys.named(EXTEND.keys));
-            command.arg(self.options.lease_ms).arg(members);
-            pipeline.add_command(command);
-        }
-        link.pipeline("heartbeat", &pipeline, chunks.len() + 1).await
+impl<'a> Chunk<'a> {
+    fn add(&mut self, member: &'a Member, leases: &[String]) {
+        let from = self.leases.len();
+        self.leases.extend_from_slice(leases);
+        self.owners.push((member, from..self.leases.len()));
     }
 
-    fn tell(&self, members: &[String], lost: &[String], cancelled: &[String], began: Instant) {
-        let gone = self.held.lost(lost);
-        self.held.extended(members, began);
-        for (queue, lease) in gone {
-            (self.events)(lost_event(&queue, lease));
-        }
-        for (queue, (job_id, fence)) in self.held.asked_to_stop(cancelled) {
-            (self.events)(Event::Cancel { queue: queue.to_string(), job_id, fence });
+    /// Each worker knows its own: what is lost or cancelled is looked for by all, and found by one.
+    fn tell(&self, lost: &[String], cancelled: &[String], began: Instant) {
+        for (member, range) in &self.owners {
+            let gone = member.held.lost(lost);
+            member.held.extended(&self.leases[range.clone()], began);
+            for (queue, lease) in gone {
+                (member.events)(lost_event(&queue, lease));
+            }
+            for (queue, (job_id, fence)) in member.held.asked_to_stop(cancelled) {
+                (member.events)(Event::Cancel { queue: queue.to_string(), job_id, fence });
+            }
         }
     }
 }

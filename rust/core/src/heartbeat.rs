@@ -1,206 +1,214 @@
-//! The thread that keeps this process's leases alive.
+//! A worker's place in the heartbeat of its process.
 //!
-//! It has a connection and a runtime of its own and never asks for Python's lock: neither a busy event loop nor a stalled hot path
-//! can cost a lease. What it cannot see by itself is whether the event loop still turns; so the loop moves a counter
-//! ([`Heartbeat::tick`]), and a sample whose counter stands still says `wedged`.
+//! All workers of a process that speak to the same server in the same way share one thread and one connection: a beat is one
+//! pipeline, however many there are. The thread has a runtime of its own and never asks for Python's lock: neither a busy event loop
+//! nor a stalled hot path can cost a lease. What it cannot see by itself is whether an event loop still turns; so each loop moves
+//! a counter ([`Heartbeat::tick`]), and a sample whose counter stands still says `wedged`.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, Sender, channel},
     },
-    thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::{sync::watch, time::sleep_until};
+use tokio::sync::Notify;
 
 use crate::{
+    beating::Beating,
     error::{Error, Result},
-    event::{Event, EventSink},
-    extend::{Beat, lost_event},
+    event::EventSink,
     held::Held,
     keys::Keys,
-    link::Link,
     options::Options,
+    pulse::Pulse,
+    sample::Sampler,
 };
 
-/// A loop that has not moved its counter for this many beats is wedged.
-const WEDGED_AFTER_BEATS: u32 = 3;
-/// How often trust is looked at between beats, at the least.
-const WATCH: Duration = Duration::from_millis(100);
-
-/// What the event loop says of itself.
-#[derive(Debug)]
-struct Pulse {
-    born: Instant,
-    ticked_ms: AtomicU64,
-    running: AtomicUsize,
-    capacity: AtomicUsize,
+/// How often a beat comes, and what it leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rhythm {
+    /// Between two beats, ms.
+    pub interval_ms: u64,
+    /// How long a worker counts as alive after one, ms.
+    pub ttl_ms: u64,
+    /// How many samples of each worker are kept.
+    pub history: usize,
 }
 
-impl Pulse {
-    fn age(&self) -> Duration {
-        let ticked = Duration::from_millis(self.ticked_ms.load(Ordering::Relaxed));
-        self.born.elapsed().saturating_sub(ticked)
+impl Rhythm {
+    /// With a history of 60 samples.
+    #[must_use]
+    pub fn new(interval_ms: u64, ttl_ms: u64) -> Self {
+        Self { interval_ms, ttl_ms, history: 60 }
+    }
+
+    pub(crate) fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms)
+    }
+
+    fn validate(&self) -> Result<()> {
+        if self.interval_ms == 0 || self.ttl_ms <= self.interval_ms {
+            let limit = format!("more than interval_ms {}", self.interval_ms);
+            return Err(Error::invalid("heartbeat ttl_ms", limit, self.ttl_ms));
+        }
+        if self.history == 0 {
+            return Err(Error::invalid("heartbeat history", "at least 1", self.history));
+        }
+        Ok(())
     }
 }
 
-/// A running heartbeat thread.
+/// One worker as the thread sees it.
+pub(crate) struct Member {
+    pub worker_id: String,
+    pub held: Arc<Held>,
+    pub events: EventSink,
+    pub pulse: Pulse,
+    pub sampler: Mutex<Sampler>,
+}
+
+/// The workers that share a thread.
+pub(crate) struct Hub {
+    /// What they have in common; the worker id is nobody's.
+    options: Options,
+    rhythm: Rhythm,
+    process: u32,
+    members: Mutex<Members>,
+    pub changed: Notify,
+}
+
+#[derive(Default)]
+struct Members {
+    beating: Vec<Arc<Member>>,
+    joined: Vec<Arc<Member>>,
+    left: Vec<Left>,
+}
+
+/// One that leaves; dropping it says that nothing of it is left.
+pub(crate) struct Left {
+    pub worker_id: String,
+    _gone: Sender<()>,
+}
+
+/// What has changed since the thread last looked.
+pub(crate) struct Changes {
+    pub joined: Vec<Arc<Member>>,
+    pub left: Vec<Left>,
+    /// Nobody is there any more: the thread ends, and whoever comes next starts another.
+    pub over: bool,
+}
+
+static HUBS: Mutex<Vec<Arc<Hub>>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic of another thread leaves the lists whole: every change to them is a single call.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    /// Everybody, those who have just joined included.
+    pub(crate) fn everybody(&self) -> Vec<Arc<Member>> {
+        lock(&self.members).beating.clone()
+    }
+
+    /// Takes note of who has come and gone.
+    pub(crate) fn changes(self: &Arc<Self>) -> Changes {
+        let mut hubs = lock(&HUBS);
+        let mut members = lock(&self.members);
+        let joined = std::mem::take(&mut members.joined);
+        members.beating.extend(joined.iter().cloned());
+        let left = std::mem::take(&mut members.left);
+        let over = members.beating.is_empty();
+        if over {
+            hubs.retain(|hub| !Arc::ptr_eq(hub, self));
+        }
+        Changes { joined, left, over }
+    }
+
+    fn join(&self, member: Arc<Member>) {
+        lock(&self.members).joined.push(member);
+        self.changed.notify_one();
+    }
+
+    fn leave(&self, member: &Arc<Member>) -> Receiver<()> {
+        let (gone, told) = channel();
+        let mut members = lock(&self.members);
+        let before = members.beating.len() + members.joined.len();
+        members.beating.retain(|one| !Arc::ptr_eq(one, member));
+        members.joined.retain(|one| !Arc::ptr_eq(one, member));
+        if members.beating.len() + members.joined.len() < before {
+            members.left.push(Left { worker_id: member.worker_id.clone(), _gone: gone });
+        }
+        drop(members);
+        self.changed.notify_one();
+        told
+    }
+}
+
+/// A worker that beats.
 pub struct Heartbeat {
-    pulse: Arc<Pulse>,
-    interval: Duration,
-    stop: watch::Sender<bool>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    member: Arc<Member>,
+    hub: Arc<Hub>,
 }
 
 impl Heartbeat {
-    /// Starts the thread; the first beat is sent at once.
-    pub fn start(options: Options, held: Arc<Held>, events: EventSink, interval_ms: u64, ttl_ms: u64) -> Result<Self> {
-        if interval_ms == 0 || ttl_ms <= interval_ms {
-            return Err(Error::invalid("heartbeat ttl_ms", format!("more than interval_ms {interval_ms}"), ttl_ms));
+    /// Joins the heartbeat of the process, or begins it; the first beat is sent at once. `profile` is a JSON object whose fields
+    /// every sample has besides.
+    pub fn start(options: Options, held: Arc<Held>, events: EventSink, rhythm: Rhythm, profile: &str) -> Result<Self> {
+        rhythm.validate()?;
+        options.validate()?;
+        let pulse = Pulse::new(rhythm.interval());
+        pulse.describe(profile)?;
+        let worker_id = options.worker_id.clone();
+        let member = Arc::new(Member { worker_id, held, events, pulse, sampler: Mutex::new(Sampler::new()) });
+        let common = Options { worker_id: "nobody".to_owned(), ..options };
+        let process = std::process::id();
+        let mut hubs = lock(&HUBS);
+        let same = |hub: &&Arc<Hub>| hub.process == process && hub.rhythm == rhythm && hub.options == common;
+        if let Some(hub) = hubs.iter().find(same).cloned() {
+            hub.join(Arc::clone(&member));
+            return Ok(Self { member, hub });
         }
-        let pulse = Arc::new(Pulse {
-            born: Instant::now(),
-            ticked_ms: AtomicU64::new(0),
-            running: AtomicUsize::new(0),
-            capacity: AtomicUsize::new(0),
-        });
-        let interval = Duration::from_millis(interval_ms);
-        let (stop, stopped) = watch::channel(false);
+        let (members, changed) = (Mutex::default(), Notify::new());
+        let hub = Arc::new(Hub { options: common.clone(), rhythm, process, members, changed });
+        hub.join(Arc::clone(&member));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::unavailable)?;
-        let keys = Keys::new(options.prefix.clone())?;
-        let beating = Beating { options, keys, held, events, pulse: Arc::clone(&pulse), interval, ttl_ms, stopped };
-        let thread = std::thread::Builder::new()
+        let beating = Beating::new(Arc::clone(&hub), Keys::new(common.prefix.clone())?, common, rhythm);
+        std::thread::Builder::new()
             .name("tenure-heartbeat".to_owned())
             .spawn(move || runtime.block_on(beating.run()))
             .map_err(Error::unavailable)?;
-        Ok(Self { pulse, interval, stop, thread: Mutex::new(Some(thread)) })
+        hubs.push(Arc::clone(&hub));
+        Ok(Self { member, hub })
     }
 
-    /// The event loop turns; what it is doing goes into the next sample.
-    pub fn tick(&self, running: usize, capacity: usize) {
-        let age = u64::try_from(self.pulse.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.pulse.ticked_ms.store(age, Ordering::Relaxed);
-        self.pulse.running.store(running, Ordering::Relaxed);
-        self.pulse.capacity.store(capacity, Ordering::Relaxed);
+    /// The event loop turns; what it is doing, and how many attempts have ended and failed since the start, goes into the next sample.
+    pub fn tick(&self, running: usize, capacity: usize, ended: u64, failed: u64) {
+        self.member.pulse.tick(running, capacity, ended, failed);
+    }
+
+    /// What every sample says of this worker besides from now on, a JSON object.
+    pub fn describe(&self, profile: &str) -> Result<()> {
+        self.member.pulse.describe(profile)
     }
 
     /// Whether the event loop has stopped turning.
     #[must_use]
     pub fn wedged(&self) -> bool {
-        self.pulse.age() > self.interval * WEDGED_AFTER_BEATS
+        self.member.pulse.wedged()
     }
 
-    /// Ends the thread, takes back the sign of life and waits for both; may be called twice.
+    /// Leaves, takes back the sign of life and waits for both; may be called twice.
     pub fn stop(&self) {
-        let _ = self.stop.send(true);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
+        // The thread answers by dropping the other end.
+        let _ = self.hub.leave(&self.member).recv();
     }
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        let _ = self.stop.send(true);
-    }
-}
-
-struct Beating {
-    options: Options,
-    keys: Keys,
-    held: Arc<Held>,
-    events: EventSink,
-    pulse: Arc<Pulse>,
-    interval: Duration,
-    ttl_ms: u64,
-    stopped: watch::Receiver<bool>,
-}
-
-impl Beating {
-    async fn run(mut self) {
-        let mut link: Option<Link> = None;
-        let mut down = false;
-        let mut next = Instant::now();
-        loop {
-            if Instant::now() >= next {
-                // A beat that takes long must not hold up the watch over trust: both run at the same time.
-                let beat = self.beat(&mut link);
-                tokio::pin!(beat);
-                let outcome = loop {
-                    tokio::select! {
-                        outcome = &mut beat => break outcome,
-                        () = sleep_until((Instant::now() + WATCH).into()) => tell_untrusted(&self.held, &self.events),
-                    }
-                };
-                if let Err(error) = outcome {
-                    if matches!(error, Error::Unavailable { .. } | Error::Untrusted { .. }) && !down {
-                        (self.events)(Event::RedisDown);
-                    }
-                    down = true;
-                    // Sooner than the next beat, with jitter: trust is running out, and so it is for every other worker.
-                    let part = self.interval.mul_f64(0.1 + 0.15 * fastrand::f64());
-                    next = Instant::now() + part.min(Duration::from_secs(1));
-                } else {
-                    down = false;
-                    next += self.interval;
-                    // After a pause of the whole process there is nothing to catch up.
-                    next = next.max(Instant::now() + self.interval / 2);
-                }
-            }
-            tell_untrusted(&self.held, &self.events);
-            let look = next.min(Instant::now() + WATCH.max(self.interval / 10));
-            tokio::select! {
-                () = sleep_until(look.into()) => {}
-                changed = self.stopped.changed() => {
-                    if changed.is_err() || *self.stopped.borrow() {
-                        break;
-                    }
-                }
-            }
-        }
-        if let Some(link) = link {
-            let key = self.keys.heartbeat(&self.options.worker_id);
-            let forget = redis::cmd("DEL").arg(key).to_owned();
-            let _ = tokio::time::timeout(Duration::from_secs(1), link.query("heartbeat", &forget)).await;
-        }
-    }
-
-    async fn beat(&self, link: &mut Option<Link>) -> Result<()> {
-        let connected = match link.take() {
-            Some(connected) => connected,
-            None => Link::connect(&self.options).await?,
-        };
-        let connected = link.insert(connected);
-        let beat = Beat {
-            options: &self.options,
-            keys: &self.keys,
-            held: &self.held,
-            events: &self.events,
-            ttl_ms: self.ttl_ms,
-        };
-        beat.send(connected, self.sample().as_bytes()).await
-    }
-
-    /// The health sample, JSON: what is run, what could be, and whether the event loop turns.
-    fn sample(&self) -> String {
-        let age = self.pulse.age();
-        format!(
-            r#"{{"pid":{},"running":{},"capacity":{},"held":{},"tick_age_ms":{},"wedged":{}}}"#,
-            std::process::id(),
-            self.pulse.running.load(Ordering::Relaxed),
-            self.pulse.capacity.load(Ordering::Relaxed),
-            self.held.len(),
-            age.as_millis(),
-            age > self.interval * WEDGED_AFTER_BEATS
-        )
-    }
-}
-
-fn tell_untrusted(held: &Held, events: &EventSink) {
-    for (queue, lease) in held.take_untrusted(Instant::now()) {
-        events(lost_event(&queue, lease));
+        let _ = self.hub.leave(&self.member);
     }
 }

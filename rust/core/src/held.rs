@@ -1,4 +1,4 @@
-//! The leases this process holds, and until when it may trust them.
+//! The leases this worker holds, until when it may trust them, and how long their jobs had waited.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,13 +23,15 @@ struct Entry {
 pub struct Held {
     trust: Duration,
     leases: Mutex<HashMap<String, Entry>>,
+    /// Leases taken since they were last counted, and for how many ms in all their jobs had been ready.
+    waits: Mutex<(u64, u64)>,
 }
 
 impl Held {
     /// An empty registry whose leases are trusted for `trust` from the start of the request that got them.
     #[must_use]
     pub fn new(trust: Duration) -> Self {
-        Self { trust, leases: Mutex::new(HashMap::new()) }
+        Self { trust, leases: Mutex::default(), waits: Mutex::default() }
     }
 
     /// Takes leases that a request begun at `began` has got.
@@ -41,6 +43,17 @@ impl Held {
             let entry = Entry { queue: Arc::clone(&queue), trusted_until, asked_to_stop: false };
             held.insert(member(&job_id, fence), entry);
         }
+    }
+
+    /// Counts leases whose jobs had been ready for `waited_ms` in all.
+    pub(crate) fn waited(&self, leases: usize, waited_ms: u64) {
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        *waits = (waits.0 + leases as u64, waits.1 + waited_ms);
+    }
+
+    /// What was counted since this was last asked: leases, and ms in all.
+    pub(crate) fn take_waits(&self) -> (u64, u64) {
+        std::mem::take(&mut *self.waits.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Stops tracking leases.

@@ -46,6 +46,24 @@ impl Keys {
         format!("{}:worker:{worker_id}:heartbeat", self.prefix)
     }
 
+    /// The list of a worker's latest samples, newest first.
+    #[must_use]
+    pub fn series(&self, worker_id: &str) -> String {
+        format!("{}:worker:{worker_id}:samples", self.prefix)
+    }
+
+    /// The sorted set of workers by when they were last heard of, ms.
+    #[must_use]
+    pub fn roster(&self) -> String {
+        format!("{}:fleet:roster", self.prefix)
+    }
+
+    /// The holder of a leadership of the fleet.
+    pub fn leader(&self, leadership: &str) -> Result<String> {
+        name("leadership", leadership)?;
+        Ok(format!("{}:fleet:leader:{leadership}", self.prefix))
+    }
+
     /// The channel on which one worker is woken and told of cancellations.
     #[must_use]
     pub fn inbox(&self, worker_id: &str) -> String {
@@ -152,6 +170,9 @@ mod tests {
         assert_eq!(queue.bands[0], "gap006:{default}:high-priority-queue");
         assert_eq!(queue.dead, "gap006:{default}:dead-letter-queue");
         assert_eq!(keys.heartbeat("w"), "gap006:worker:w:heartbeat");
+        assert_eq!(keys.series("w"), "gap006:worker:w:samples");
+        assert_eq!(keys.roster(), "gap006:fleet:roster");
+        assert_eq!(keys.leader("registry").unwrap(), "gap006:fleet:leader:registry");
         assert_eq!(keys.queue_of_settled(&queue.settled_channel), Some("default"));
     }
 

@@ -69,6 +69,11 @@ impl Store {
             let job = Descriptor::decode(&job_id, &text).ok_or_else(unexpected)?;
             leases.push(Lease { queue: queue.to_owned(), fence: job.fence + 1, attempt: job.attempts + 1, job });
         }
+        let waited = leases
+            .iter()
+            .map(|lease| u64::try_from(now_ms.saturating_sub(lease.job.run_at_ms)).unwrap_or_default())
+            .sum();
+        self.held.waited(leases.len(), waited);
         self.held.add(queue, leases.iter().map(|lease| (lease.job.job_id.clone(), lease.fence)), began);
         Ok(LeaseBatch { leases, now_ms, next_due_ms, exhausted })
     }

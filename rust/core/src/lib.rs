@@ -11,9 +11,11 @@
 //! - [`script`]: the Lua files of `lua/`, their keys and their replies
 //! - `link`: one connection that reconnects for ever and never hangs; `tls`: what its URL says about certificates
 //! - one typed caller a verb: `enqueue`, [`lease`], `acknowledge`, `extend`, `rescue`, `promote`, `cancel`, `reconcile`, `duty`,
-//!   `depths`; they hang their methods on [`store::Store`]
-//! - [`held`]: the leases this process holds and until when it may trust them
-//! - [`heartbeat`]: the thread that keeps them; [`inbox`]: the subscription that hears wake-ups and settled jobs
+//!   `depths`, `fleet`; they hang their methods on [`store::Store`]
+//! - [`held`]: the leases a worker holds and until when it may trust them
+//! - [`heartbeat`]: the workers that share the process's heartbeat; `beating`: the thread that keeps them alive, `beat` what it sends,
+//!   `sample`, `pulse`, `process` what that says
+//! - [`inbox`]: the subscription that hears wake-ups and settled jobs
 //! - [`server`]: what is known of the server before it is trusted
 //! - [`backoff`], [`ids`], [`histogram`]: retry delays, job ids, latency histograms
 //!
@@ -36,22 +38,28 @@ pub mod server;
 pub mod store;
 
 mod acknowledge;
+mod beat;
+mod beating;
 mod cancel;
 mod depths;
 mod duty;
 mod enqueue;
 mod extend;
+mod fleet;
 mod link;
+mod process;
 mod promote;
+mod pulse;
 mod reconcile;
 mod rescue;
+mod sample;
 mod tls;
 
 pub use depths::Depths;
 pub use enqueue::Pushed;
 pub use error::{Error, Result};
 pub use event::{Event, EventSink};
-pub use heartbeat::Heartbeat;
+pub use heartbeat::{Heartbeat, Rhythm};
 pub use held::Held;
 pub use histogram::Histogram;
 pub use inbox::Inbox;

@@ -93,14 +93,24 @@ impl Link {
         self.heard(epoch, answer)?.map_err(|error| Error::from_redis(verb, &error))
     }
 
-    /// One script on one queue; a server that does not know it is taught it, once.
+    /// One script on one queue.
     pub(crate) async fn script(
         &self,
         verb: &'static Verb,
         queue: &QueueKeys,
         arguments: impl FnOnce(&mut Cmd),
     ) -> Result<Reply> {
-        let mut command = verb.call(&queue.named(verb.keys));
+        checked(verb, queue, self.call(verb, &queue.named(verb.keys), arguments).await?)
+    }
+
+    /// One script; a server that does not know it is taught it, once.
+    pub(crate) async fn call(
+        &self,
+        verb: &'static Verb,
+        keys: &[&str],
+        arguments: impl FnOnce(&mut Cmd),
+    ) -> Result<Value> {
+        let mut command = verb.call(keys);
         arguments(&mut command);
         let answer = match self.send(&command).await? {
             Err(error) if is_no_script(&error) => {
@@ -109,8 +119,7 @@ impl Link {
             }
             answer => answer,
         };
-        let value = answer.map_err(|error| Error::from_redis(verb.name, &error))?;
-        checked(verb, queue, value)
+        answer.map_err(|error| Error::from_redis(verb.name, &error))
     }
 
     async fn send(&self, command: &Cmd) -> Result<Result<Value, RedisError>> {
@@ -160,10 +169,15 @@ pub(crate) fn is_no_script(error: &RedisError) -> bool {
 
 /// A reply of a script, unless the queue has no generation.
 pub(crate) fn checked(verb: &'static Verb, queue: &QueueKeys, value: Value) -> Result<Reply> {
-    let value = value.extract_error().map_err(|error| Error::from_redis(verb.name, &error))?;
-    let reply = Reply::new(value).ok_or_else(|| Error::unexpected_reply(verb.name))?;
+    let reply = checked_fleet(verb, value)?;
     if reply.status == "NO_GENERATION" {
         return Err(Error::NoGeneration { queue: queue.queue.clone() });
     }
     Ok(reply)
+}
+
+/// A reply of a script that concerns no queue.
+pub(crate) fn checked_fleet(verb: &'static Verb, value: Value) -> Result<Reply> {
+    let value = value.extract_error().map_err(|error| Error::from_redis(verb.name, &error))?;
+    Reply::new(value).ok_or_else(|| Error::unexpected_reply(verb.name))
 }

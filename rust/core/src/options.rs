@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use crate::error::{Error, Result};
 
 /// Settings of one process. `Debug` shows no URL, for it may hold a password.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Options {
     /// `redis://`, `rediss://` or `unix://` URL, with user, password and database where needed.
     pub url: String,

@@ -1,6 +1,6 @@
 //! The Lua files: one per verb, known by their hash, with their keys written once.
 //!
-//! A verb's `keys` are words of [`QueueKeys`](crate::keys::QueueKeys), in the order in which the script expects them. A test compares them with the header
+//! A verb's `keys` are words of [`QueueKeys`](crate::keys::QueueKeys), or name what is the fleet's, in the order in which the script expects them. A test compares them with the header
 //! of the file.
 
 use std::sync::LazyLock;
@@ -109,9 +109,17 @@ verb!(
     /// Hold the maintenance duty.
     DUTY keeps, "duty", ["duty"]
 );
+verb!(
+    /// Enter workers in the roster.
+    PRESENT keeps, "present", ["roster"]
+);
+verb!(
+    /// Give up a leadership.
+    RESIGN keeps, "resign", ["leader"]
+);
 
 /// Every script there is.
-pub static VERBS: [&Verb; 15] = [
+pub static VERBS: [&Verb; 17] = [
     &ENQUEUE,
     &REQUEUE,
     &LEASE,
@@ -127,6 +135,8 @@ pub static VERBS: [&Verb; 15] = [
     &GENERATION,
     &ROUSE,
     &DUTY,
+    &PRESENT,
+    &RESIGN,
 ];
 
 impl Verb {

@@ -35,9 +35,8 @@ pub struct ServerInfo {
 
 pub(crate) async fn ask(link: &Link, options: &Options) -> Result<ServerInfo> {
     let began = Instant::now();
-    let time = link.query("time", &redis::cmd("TIME")).await?;
+    let time_ms = time_ms(link).await?;
     let round_trip_ms = began.elapsed().as_secs_f64() * 1000.0;
-    let (seconds, micros): (i64, i64) = redis::from_redis_value(time).map_err(|_| Error::unexpected_reply("time"))?;
     let info = info(link).await?;
     let field = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
     let (product, version) = match (field("valkey_version"), field("redis_version")) {
@@ -54,8 +53,19 @@ pub(crate) async fn ask(link: &Link, options: &Options) -> Result<ServerInfo> {
         loopback: is_loopback(connection.addr()),
         appendonly: field("aof_enabled") == Some("1"),
         round_trip_ms,
-        time_ms: seconds * 1000 + micros / 1000,
+        time_ms,
     })
+}
+
+/// The server's clock, ms.
+pub(crate) async fn time_ms(link: &Link) -> Result<i64> {
+    milliseconds(link.query("time", &redis::cmd("TIME")).await?)
+}
+
+/// The answer to `TIME`, ms.
+pub(crate) fn milliseconds(time: Value) -> Result<i64> {
+    let (seconds, micros): (i64, i64) = redis::from_redis_value(time).map_err(|_| Error::unexpected_reply("time"))?;
+    Ok(seconds * 1000 + micros / 1000)
 }
 
 /// What the server says of itself, empty where it does not tell (an access list). `INFO` and not `CONFIG GET`, which many a managed

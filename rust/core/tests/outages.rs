@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{Server, eventually, ids, job, listening, proxy::Proxy, sink, wait_for};
 use redis::Commands as _;
-use tenure_core::{Descriptor, Error, Event, Heartbeat, Options, Store};
+use tenure_core::{Descriptor, Error, Event, Heartbeat, Options, Rhythm, Store};
 
 const Q: &str = "q";
 
@@ -44,7 +44,8 @@ async fn a_beat_leaves_a_silent_connection_before_its_leases_end() {
     store.enqueue(Q, &[job("a", 3)]).await.unwrap();
     store.lease(Q, 1).await.unwrap();
     let (events, told) = sink();
-    let heartbeat = Heartbeat::start(options.clone(), Arc::clone(&held), events, 100, 1_000).unwrap();
+    let heartbeat =
+        Heartbeat::start(options.clone(), Arc::clone(&held), events, Rhythm::new(100, 1_000), "{}").unwrap();
     let mut raw = server.raw();
     let mut deadline =
         || raw.zscore::<_, _, f64>(format!("{}:{{{Q}}}:processing-queue", options.prefix), "a:1").unwrap();
@@ -98,7 +99,7 @@ async fn memory_that_ran_out_refuses_new_jobs_and_costs_no_lease() {
     let mut raw = server.raw();
     let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1mb").query(&mut raw).unwrap();
     let (events, told) = sink();
-    let heartbeat = Heartbeat::start(options.clone(), Arc::clone(&held), events, 50, 400).unwrap();
+    let heartbeat = Heartbeat::start(options.clone(), Arc::clone(&held), events, Rhythm::new(50, 400), "{}").unwrap();
 
     let error = store.enqueue(Q, &[job("z", 3)]).await.unwrap_err();
     assert!(matches!(&error, Error::Refused { reason, .. } if reason.contains("OOM")), "{error}");
