@@ -190,7 +190,7 @@ async def test_a_lease_whose_answer_is_lost_comes_back(stage):
     await stage.proven()
 
 
-@pytest.mark.parametrize("words", ["synchronous_commit", "schema_migrations", "Enter a new incarnation"])
+@pytest.mark.parametrize("words", ["synchronous_commit", "schema_migrations", "Enter new incarnations"])
 async def test_a_worker_starts_though_its_first_answer_is_lost(stage, words):
     stage.postgres.lose_answer(runs(words), until=COMMITTED)
     stage.spawn()
