@@ -247,6 +247,7 @@ class Stage:
         """
         if self.sql.is_closed():
             self.sql = await asyncpg.connect(self.direct.postgres_url)
+            self._exit.callback(self.sql.terminate)
         if everyone and self.alive():
             await self.everyone_works(seconds)
         schema = self.direct.schema
