@@ -10,6 +10,7 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from tenure._engine import NoGeneration
 from tenure._publish import load_descriptors
 from tenure._reconcile import FIRST_ID, MOST_RECENT, NOT_AT_ALL, PAGE, mend_recent, pages
 from tenure.errors import StoreUnavailable
@@ -92,7 +93,9 @@ class Rebuilder:
                     return
                 if await self._engine.duty(queue, _DUTY_MS) == 0:
                     await self._build(queue)
-                    return
+                    continue  # and if Redis was lost meanwhile, once more: requests for it found this one under way
+            except NoGeneration:
+                logger.warning("lost while it was rebuilt: %s", queue)
             except StoreUnavailable as error:
                 logger.warning("rebuild waits: %s: %s", queue, error)
                 pause = min(pause * 2, _LONGEST_PAUSE)

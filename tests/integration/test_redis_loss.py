@@ -198,3 +198,36 @@ async def test_a_job_that_changes_just_before_its_queue_is_declared_built_is_pus
     assert (depths.scheduled, depths.medium) == (0, 1)
     async with app.worker():
         assert await job.result(timeout=5) == 7
+
+
+async def test_redis_lost_again_just_as_its_queue_is_declared_built(open_app, app, raw_redis, prefix):
+    """Whoever asked for the queue meanwhile was told that it is being built: the same rebuild does it again."""
+
+    @app.job()
+    async def work() -> int:
+        return 7
+
+    await open_app(app)
+    stores = app._stores
+    job, cancelled = await work.enqueue(), await work.enqueue()
+    await stores.rebuilder.settled()
+    raw_redis.flushall()
+    declared: list[str] = []
+    set_generation = stores.engine.set_generation
+
+    async def lost_at_once(queue):
+        if not declared:
+            await app.admin.cancel(cancelled.id)
+        await set_generation(queue)
+        if not declared:
+            raw_redis.flushall()
+        declared.append(queue)
+
+    stores.engine.set_generation = lost_at_once
+    stores.rebuilder.request("default")
+    await stores.rebuilder.settled()
+    assert declared == ["default", "default"]
+    depths = await stores.engine.depths("default")
+    assert (depths.scheduled, depths.medium) == (0, 1)
+    async with app.worker():
+        assert await job.result(timeout=5) == 7
