@@ -89,7 +89,7 @@ async def test_without_keys_nothing_changes(app, open_app, raw_postgres, migrate
         assert await (await echo.enqueue(CANARY)).result(10) == CANARY
         from tenure._attempt import call_handler, ending_of
 
-        assert (worker._call_handler, worker._ending_of) == (call_handler, ending_of)
+        assert (worker._runner._call_handler, worker._runner._ending_of) == (call_handler, ending_of)
     row = await raw_postgres.fetchrow(f"SELECT payload, result FROM {migrated_schema}.jobs")
     assert bytes(row["payload"]) == b'{"value":"%s"}' % CANARY.encode()
 
