@@ -42,7 +42,7 @@ async def lose(open_app, app, raw_redis, settings, eventually):
             return len(leases) == len(jobs)
 
         await eventually(leased)
-        assert all(await asyncio.gather(*(begun(lease).ensure_recorded(ghost._starter) for lease in leases)))
+        assert all(await asyncio.gather(*(begun(lease).ensure_recorded(ghost._runner._starter) for lease in leases)))
         ghost._engine.close()
         key = f"{settings.prefix}:{{default}}:processing-queue"
         raw_redis.zadd(key, dict.fromkeys(raw_redis.zrange(key, 0, -1), 1))
