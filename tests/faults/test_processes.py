@@ -52,14 +52,18 @@ async def test_a_killed_workers_jobs_run_again_within_lease_and_sweep(stage, mea
 
 
 async def test_pause_one_kill_another_resume_the_first(stage):
-    paused, killed = stage.spawn(2)
+    (killed,) = stage.spawn()
     await stage.ready()
+    await held(stage, killed, 1)
+    (paused,) = stage.spawn()
+    await stage.ready(2)
     async with stage.load():
         await stage.ended(20)
         paused.send_signal(signal.SIGSTOP)
         stage.spawn()
         await asyncio.sleep(1.5)
         killed.kill()
+        (stage.directory / f"held{killed.pid}").touch()
         await asyncio.sleep(1.5)
         paused.send_signal(signal.SIGCONT)
         await stage.ended(len(stage.acked))
