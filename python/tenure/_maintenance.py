@@ -8,12 +8,12 @@ import asyncio
 import logging
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tenure._engine import NoGeneration
-from tenure._reconcile import FIRST_ID, mend_page, mend_recent
+from tenure._reconcile import EVERY, Reconciler
 from tenure._rescue import rescue
 from tenure.errors import TenureError
 
@@ -30,8 +30,6 @@ logger = logging.getLogger("tenure.maintenance")
 _DUTY_MS: Final = 3000
 _LONGEST_SLEEP: Final = 0.2  # seconds a due job may wait for its promotion while every worker sleeps
 _ASK_FOR_DUTY: Final = 1.0
-_RECONCILE: Final = 5.0
-_RECENT: Final = 30.0
 _PRUNE: Final = 600.0
 _BATCH: Final = 500
 
@@ -43,9 +41,7 @@ class _Clock:
     duty: float = 0.0
     rescue: float = 0.0
     recurring: float = 0.0
-    reconcile: float = 0.0
     prune: float = 0.0
-    page: str = field(default=FIRST_ID)
 
 
 class Maintenance:
@@ -82,7 +78,10 @@ class Maintenance:
         """Begin to ask for the duties."""
         if not self._tasks:
             loop = asyncio.get_running_loop()
-            self._tasks = [loop.create_task(self._run(queue)) for queue in self._queues]
+            for queue in self._queues:
+                clock = _Clock()
+                self._tasks.append(loop.create_task(self._run(queue, clock)))
+                self._tasks.append(loop.create_task(self._reconcile(queue, clock)))
 
     async def stop(self) -> None:
         """Stop; the duties pass to somebody else when their hold expires."""
@@ -96,8 +95,7 @@ class Maintenance:
             task.cancel()
         self._tasks = []
 
-    async def _run(self, queue: str) -> None:
-        clock = _Clock()
+    async def _run(self, queue: str, clock: _Clock) -> None:
         while True:
             try:
                 held_elsewhere = await self._held_elsewhere(queue, clock)
@@ -136,9 +134,6 @@ class Maintenance:
                 pass
         if now >= clock.recurring:
             clock.recurring = now + await self._recur(queue)
-        if now >= clock.reconcile:
-            clock.reconcile = now + _RECONCILE
-            await self._reconcile(queue, clock)
         if now >= clock.prune:
             clock.prune = now + _PRUNE
             await self._prune()
@@ -155,10 +150,22 @@ class Maintenance:
         return len(leases)
 
     async def _reconcile(self, queue: str, clock: _Clock) -> None:
-        pushed = await mend_recent(self._database, self._engine, queue, _RECENT)
-        more, clock.page = await mend_page(self._database, self._engine, queue, clock.page)
-        if pushed + more:
-            logger.info("reconciled, jobs pushed again: %s: %d", queue, pushed + more)
+        """Beside the rest, which it would hold up: a look may take seconds."""
+        reconciler = Reconciler(self._database, self._engine, queue)
+        while True:
+            pause = EVERY
+            try:
+                if clock.duty > time.monotonic():
+                    await reconciler.look()
+                else:
+                    pause = _ASK_FOR_DUTY
+            except NoGeneration:
+                pass  # whoever leases or pushes has the queue rebuilt
+            except TenureError as error:
+                logger.warning("reconciliation waits: %s: %s", queue, error)
+            except Exception:
+                logger.exception("reconciliation failed: %s", queue)
+            await asyncio.sleep(pause)
 
     async def _prune(self) -> None:
         """Forget dead letters past their keep."""

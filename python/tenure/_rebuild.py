@@ -125,7 +125,7 @@ class Rebuilder:
         # Jobs that changed behind the page that has them stand there as they were, a retried one for its old time:
         # while nobody can lease, they are put where they belong.
         changed = timedelta(seconds=time.monotonic() - began + _COMMITS_WITHIN)
-        for page in pages(await self._database.fetch("live_since", queue, changed, NOT_AT_ALL, MOST_RECENT)):
+        for page in pages(await self._database.fetch("live_since", queue, changed, NOT_AT_ALL, MOST_RECENT, FIRST_ID)):
             ids = [str(row["job_id"]) for row in page if row["status"] != "PROCESSING"]
             for descriptors in (await load_descriptors(self._database, ids)).values():
                 await self._engine.rebuild(queue, descriptors)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from tenure._database import Database, Row
     from tenure._engine import Engine
 
+logger = logging.getLogger("tenure.reconcile")
+
 PAGE: Final = 1000
 FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
 MOST_RECENT: Final = 50_000
@@ -21,6 +25,12 @@ MOST_RECENT: Final = 50_000
 # recorded behind.
 _ON_ITS_WAY: Final = timedelta(seconds=2)
 NOT_AT_ALL: Final = timedelta(0)
+EVERY: Final = 5.0  # seconds between two looks
+_YOUNG: Final = 15.0  # seconds since its id was made
+_RECENT: Final = 30.0
+# Looks at all that is live read every index entry of jobs that ended, until vacuum may remove them. Where somebody
+# holds a transaction open that is millions, and seconds: so they may take a fiftieth of the time and no more.
+_SHARE: Final = 50
 
 
 async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Row]) -> int:
@@ -42,10 +52,17 @@ async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Ro
 
 
 async def mend_recent(
-    database: Database, engine: Engine, queue: str, seconds: float, spare: timedelta = _ON_ITS_WAY
+    database: Database,
+    engine: Engine,
+    queue: str,
+    seconds: float,
+    spare: timedelta = _ON_ITS_WAY,
+    first_id: str = FIRST_ID,
 ) -> int:
-    """Mend what changed within the last seconds, but not what is younger than `spare`; how many were pushed."""
-    rows = await database.fetch("live_since", queue, timedelta(seconds=seconds), spare, MOST_RECENT)
+    """Mend what changed within the last seconds, but not what is younger than `spare`, nor what has an id before
+    `first_id`; how many were pushed.
+    """
+    rows = await database.fetch("live_since", queue, timedelta(seconds=seconds), spare, MOST_RECENT, first_id)
     return sum([await mend(database, engine, queue, page) for page in pages(rows)])
 
 
@@ -61,3 +78,46 @@ async def mend_page(database: Database, engine: Engine, queue: str, after: str) 
     rows = await database.fetch("live_page", queue, after, PAGE, _ON_ITS_WAY)
     pushed = await mend(database, engine, queue, [row for row in rows if row["settled_down"]])
     return pushed, str(rows[-1]["job_id"]) if len(rows) == PAGE else FIRST_ID
+
+
+def first_id_since(seconds: float) -> str:
+    """The smallest id (UUIDv7) that can have been made within the last seconds, by this process's clock."""
+    made = format(round((time.time() - seconds) * 1000), "012x")
+    return f"{made[:8]}-{made[8:]}-7000-8000-000000000000"
+
+
+class Reconciler:
+    """Looks at one queue again and again: at young jobs each time, at what changed lately and a page of the rest as
+    often as their cost allows.
+    """
+
+    def __init__(self, database: Database, engine: Engine, queue: str) -> None:
+        """Prepare; the stores must be open at the first look."""
+        self._database = database
+        self._engine = engine
+        self._queue = queue
+        self._page = FIRST_ID
+        self._looked = time.monotonic()
+        self._again = 0.0
+
+    async def look(self) -> int:
+        """Mend what is found; how many jobs were pushed.
+
+        Raises:
+            NoGeneration: the queue is to be rebuilt.
+            StoreUnavailable: a store is away.
+        """
+        began = time.monotonic()
+        if began < self._again:
+            pushed = await mend_recent(
+                self._database, self._engine, self._queue, _RECENT, first_id=first_id_since(_YOUNG)
+            )
+        else:
+            pushed = await mend_recent(self._database, self._engine, self._queue, began - self._looked + _RECENT)
+            more, self._page = await mend_page(self._database, self._engine, self._queue, self._page)
+            pushed += more
+            self._looked = began
+            self._again = time.monotonic() + _SHARE * (time.monotonic() - began)
+        if pushed:
+            logger.info("reconciled, jobs pushed again: %s: %d", self._queue, pushed)
+        return pushed

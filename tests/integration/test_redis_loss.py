@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from dataclasses import replace
 
 import pytest
 import redis
 
-from tenure import Tenure
+from tenure import Tenure, _reconcile
+from tenure._engine import new_ids
 from tests.invariants import assert_invariants
 
 
@@ -231,3 +233,33 @@ async def test_redis_lost_again_just_as_its_queue_is_declared_built(open_app, ap
     assert (depths.scheduled, depths.medium) == (0, 1)
     async with app.worker():
         assert await job.result(timeout=5) == 7
+
+
+async def test_a_young_job_is_found_missing_while_looks_at_everything_are_too_dear(
+    open_app, app, raw_redis, prefix, monkeypatch, eventually
+):
+    """Where vacuum may remove nothing, a look at all live jobs takes seconds: it waits, the look at young ones not."""
+
+    @app.job()
+    async def work() -> int:
+        return 7
+
+    await open_app(app)
+    stores = app._stores
+    reconciler = _reconcile.Reconciler(stores.database, stores.engine, "default")
+    old, young = await work.enqueue(), await work.enqueue()
+    await stores.rebuilder.settled()
+    assert await reconciler.look() == 0
+    ready, jobs = f"{prefix}:{{default}}:medium-priority-queue", f"{prefix}:{{default}}:jobs"
+    raw_redis.delete(ready, jobs)
+    reconciler._again = math.inf
+    monkeypatch.setattr(_reconcile, "first_id_since", lambda _: young.id)
+    assert await eventually(reconciler.look) == 1  # not before it is 2 s old: its own push may be on its way
+    assert raw_redis.zrange(ready, 0, -1) == [young.id.encode()]
+    reconciler._again = 0.0
+    assert await reconciler.look() == 1
+    assert set(raw_redis.zrange(ready, 0, -1)) == {old.id.encode(), young.id.encode()}
+
+
+def test_the_first_id_since_a_moment_is_below_those_made_since():
+    assert _reconcile.first_id_since(0.01) < new_ids(1)[0] < _reconcile.first_id_since(-10)

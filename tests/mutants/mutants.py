@@ -112,7 +112,7 @@ def outbox_by_last_id() -> None:
 
     seen: dict[str, str] = {}
 
-    async def relay(database: Any, engine: Any, queue: str, *_: Any) -> int:
+    async def relay(database: Any, engine: Any, queue: str, *_: Any, **__: Any) -> int:
         last = seen.get(queue, _reconcile.FIRST_ID)
         rows = await database.fetch("live_page", queue, last, _reconcile.PAGE, _reconcile.NOT_AT_ALL)
         if rows:
@@ -122,9 +122,9 @@ def outbox_by_last_id() -> None:
     async def nothing(_database: Any, _engine: Any, _queue: str, after: str) -> tuple[int, str]:
         return 0, after
 
-    _maintenance.mend_recent = relay  # type: ignore[assignment]
-    _maintenance.mend_page = nothing  # type: ignore[assignment]
-    _maintenance._RECONCILE = 0.0  # type: ignore[misc]
+    _reconcile.mend_recent = relay  # type: ignore[assignment]
+    _reconcile.mend_page = nothing  # type: ignore[assignment]
+    _maintenance.EVERY = 0.02  # type: ignore[misc]
     _maintenance._LONGEST_SLEEP = 0.02  # type: ignore[misc]
     Publisher.publish = lambda *_: None  # type: ignore[method-assign]
     Publisher.publish_ids = lambda *_: None  # type: ignore[method-assign]
