@@ -73,6 +73,11 @@ class Attempt:
         """Nothing is left to cancel: the task may run another attempt next."""
         self._task = None
 
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """What runs it now."""
+        return self._task
+
     async def ensure_recorded(self, starter: Starter) -> bool:
         """Record the start if it is not recorded yet; False: the lease is lost."""
         if not self.recorded:

@@ -230,13 +230,16 @@ class Event:
 
     @property
     def kind(self) -> str:
-        """`wake`, `cancel`, `lost`, `settled`, `reconnected`, `redis_down` or `no_generation`."""
+        """`wake`, `cancel`, `lost`, `settled`, `control`, `answer`, `reconnected`, `redis_down` or `no_generation`."""
     @property
     def queue(self) -> str: ...
     @property
     def job_id(self) -> str: ...
     @property
     def fence(self) -> int: ...
+    @property
+    def text(self) -> str:
+        """What `control` asks (asker, id of the question, verb, argument) or `answer` says (id, answer)."""
 
 @final
 class Core:
@@ -306,6 +309,10 @@ class Core:
         """Declare the queue built; False if it was."""
     def rouse(self, done: Future[int], queue: str, workers: list[str]) -> None:
         """Enter workers as idle that were forgotten, and wake as many as the ready jobs need; how many."""
+    def ask(self, done: Future[int], worker_id: str, text: str) -> None:
+        """Ask a worker for something; how many heard it, as far as the server knows."""
+    def answer(self, done: Future[int], asker: str, text: str) -> None:
+        """Answer who asked."""
     def has_generation(self, done: Future[bool], queue: str) -> None:
         """Whether the queue is built."""
     def duty(self, done: Future[int], queue: str, ttl_ms: int) -> None:
@@ -326,6 +333,8 @@ class Core:
         """Tell of it no longer."""
     def listen(self) -> None:
         """Subscribe to the worker's own inbox."""
+    def obey(self) -> None:
+        """Subscribe to the channel on which the worker is steered."""
     def roster(self, done: Future[list[tuple[str, int]]]) -> None:
         """Every worker that was heard of lately, and how long ago in ms, by Redis' clock."""
     def series(self, done: Future[dict[str, list[str]]], worker_ids: list[str]) -> None:

@@ -161,6 +161,14 @@ class Engine:
         """Enter workers as idle that Redis has forgotten, and wake as many as the ready jobs need; how many."""
         return await self._call(self.core.rouse, queue, workers)
 
+    async def ask(self, worker_id: str, text: str) -> int:
+        """Ask a worker for something; how many heard it, as far as the server knows. See `fleet.Fleet`."""
+        return await self._call(self.core.ask, worker_id, text)
+
+    async def answer(self, asker: str, text: str) -> int:
+        """Answer who asked."""
+        return await self._call(self.core.answer, asker, text)
+
     async def has_generation(self, queue: str) -> bool:
         """Whether the queue is built."""
         return await self._call(self.core.has_generation, queue)

@@ -48,6 +48,8 @@ class Feed:
         self._signal = asyncio.Event()
         self._woken = True
         self._task: asyncio.Task[None] | None = None
+        self._quiet = False
+        self._passing: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to lease."""
@@ -66,11 +68,33 @@ class Feed:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
+        for passing in self._passing:
+            passing.cancel()
 
     def wake(self) -> None:
         """There may be work."""
         self._woken = True
         self._signal.set()
+
+    def woken_for(self, queue: str) -> None:
+        """A queue got work while this worker was entered as idle; one that leases nothing passes it on, for nobody else
+        was told.
+        """
+        if self._task is not None and not self._quiet:
+            self.wake()
+            return
+        passing = asyncio.get_running_loop().create_task(self._pass_on(queue))
+        self._passing.add(passing)
+        passing.add_done_callback(self._passing.discard)
+
+    def quiet(self) -> None:
+        """Lease nothing until told otherwise."""
+        self._quiet = True
+
+    def resume(self) -> None:
+        """Lease again."""
+        self._quiet = False
+        self.wake()
 
     def slot_freed(self) -> None:
         """There is room; nobody needs to know while there is no work."""
@@ -81,7 +105,7 @@ class Feed:
         pause = 0.05
         while self._task is not None:
             self._signal.clear()
-            if not self._woken or self._free_slots() <= 0:
+            if not self._woken or self._quiet or self._free_slots() <= 0:
                 await self._sleep()
                 continue
             try:
@@ -115,6 +139,13 @@ class Feed:
                 self._woken = True
         # The next round begins with another queue, so that a full one does not starve the rest.
         self._queues.append(self._queues.pop(0))
+
+    async def _pass_on(self, queue: str) -> None:
+        try:
+            await self._engine.rouse(queue, [])
+        except (NoGeneration, StoreUnavailable) as error:
+            # Idle workers look by themselves every few seconds.
+            logger.warning("a wake-up was not passed on: %s: %s", queue, error)
 
     async def _sleep(self) -> None:
         # A timer of our own: `wait_for` would put a task between the wake-up and the lease.

@@ -74,6 +74,11 @@ class Runner:
         """Slots that are taken: attempts under way, and threads that go on after theirs was given up."""
         return len(self.attempts) + self._orphans
 
+    def resize(self, concurrency: int) -> None:
+        """Have threads for that many handlers from now on; those that run are let run."""
+        self._threads.shutdown(wait=False)
+        self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
+
     def close(self) -> None:
         """Let nothing go on: what runs is cancelled, and its leases expire."""
         if self._look_behind is not None:

@@ -92,6 +92,11 @@ def labels(value: object) -> dict[str, str]:
     return {name("labels", key): text("labels", said, 255) for key, said in value.items()}
 
 
+def concurrency(value: object) -> int:
+    """How many jobs a worker may run at a time."""
+    return whole("concurrency", value, 1, 10_000)
+
+
 def job_id(value: object, field: str = "job_id") -> str:
     """A job's id as 36 lower-case characters."""
     try:

@@ -13,6 +13,7 @@ from tenure._dependencies import release_dependents
 from tenure._engine import NoGeneration
 from tenure._stored import result_of, shown_payload, shown_result
 from tenure.errors import IllegalTransition, JobNotFound, StoreUnavailable
+from tenure.fleet import Fleet
 from tenure.job import Execution, JobInfo
 from tenure.schedules import Schedules
 
@@ -93,6 +94,7 @@ class Admin:
         self._engine = engine
         self._publisher = publisher
         self.schedules: Final = Schedules(database)
+        self.fleet: Final = Fleet(database, engine)
 
     async def show(self, job_id: str) -> JobInfo:
         """One job's row.

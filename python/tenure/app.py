@@ -12,18 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from tenure import _validate
 from tenure._checks import check_postgres, check_redis, check_urls, given_urls
-from tenure._database import Database
 from tenure._dependencies import enqueue_dependents, parents_first, parents_of
-from tenure._engine import Engine, new_ids
-from tenure._enqueue import Enqueuer
+from tenure._engine import new_ids
 from tenure._new_job import prepare
-from tenure._publish import Publisher
-from tenure._rebuild import Rebuilder
-from tenure._registry import Registry
-from tenure._results import Results
-from tenure._seal import Seal
 from tenure._stored import result_of
-from tenure.admin import Admin
+from tenure._stores import Stores
 from tenure.errors import InvalidInput, JobCancelled, JobFailed, NotOpen, UnknownJobType
 from tenure.job import Job
 from tenure.job_type import Backoff, JobRequest, JobType, Options
@@ -34,49 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from tenure._engine import Event
     from tenure._enqueue import Enqueued
     from tenure._new_job import NewJob
+    from tenure.admin import Admin
     from tenure.worker import Worker
 
 logger = logging.getLogger("tenure")
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class _Stores:
-    """What an open app holds: both stores and the parts that work on them."""
-
-    def __init__(self, settings: Settings, postgres_url: str, redis_url: str) -> None:
-        self.redis_url: Final = redis_url
-        self.seal: Final = Seal.of(settings)
-        self.database: Final = Database(
-            postgres_url,
-            schema=settings.schema,
-            max_connections=settings.postgres_connections,
-            statement_cache=settings.statement_cache,
-        )
-        self.engine: Final = Engine(
-            redis_url,
-            worker_id=new_ids(1)[0],
-            prefix=settings.prefix,
-            lease_ms=round(settings.lease_seconds * 1000),
-            on_event=self._on_event,
-        )
-        self.rebuilder: Final = Rebuilder(self.database, self.engine)
-        self.publisher: Final = Publisher(
-            self.engine, self.database, self.rebuilder.request, self.rebuilder.recheck, self.rebuilder.settled
-        )
-        self.enqueuer: Final = Enqueuer(self.database, self.publisher)
-        self.results: Final = Results(self.database, self.engine)
-        self.registry: Final = Registry(self.database, self.engine, settings)
-        self.admin: Final = Admin(self.database, self.engine, self.publisher, self.seal)
-
-    def _on_event(self, event: Event) -> None:
-        if event.kind == "reconnected":
-            self.rebuilder.recheck_all(())
-        self.results.on_event(event)
 
 
 class Tenure:
@@ -98,7 +57,7 @@ class Tenure:
         self.settings: Final = settings if settings is not None else Settings.from_env(**overrides)
         self._job_types: dict[str, JobType[..., Any]] = {}
         self._schedules: dict[str, Schedule] = {}
-        self._stores: _Stores | None = None
+        self._stores: Stores | None = None
         self._exit: AsyncExitStack | None = None
 
     # --- handlers
@@ -211,7 +170,7 @@ class Tenure:
                 urls = await embedded.start()
                 undo.push_async_callback(embedded.stop)
             postgres_url, redis_url = urls
-            stores = _Stores(self.settings, postgres_url, redis_url)
+            stores = Stores(self.settings, postgres_url, redis_url)
             await stores.database.open()
             undo.push_async_callback(stores.database.close)
             if self.settings.postgres_url is None:
@@ -307,7 +266,7 @@ class Tenure:
         return Job(self, one.job_id, one.job_type, one.queue, created=one.created)
 
     async def _insert(
-        self, stores: _Stores, jobs: list[NewJob], parents: dict[str, list[str]], connection: Any
+        self, stores: Stores, jobs: list[NewJob], parents: dict[str, list[str]], connection: Any
     ) -> list[Enqueued]:
         if not parents:
             return await stores.enqueuer.many(jobs, connection)
@@ -366,7 +325,7 @@ class Tenure:
         identity = Identity(
             name=f"{socket.gethostname()}:{os.getpid()}" if name is None else _validate.text("name", name, 255),
             queues=tuple(names),
-            concurrency=_validate.whole("concurrency", concurrency, 1, 10_000),
+            concurrency=_validate.concurrency(concurrency),
             worker_type=_validate.name("worker_type", worker_type),
             labels=_validate.labels(labels or {}),
         )
@@ -393,7 +352,7 @@ class Tenure:
             raise UnknownJobType("job_type", "registered with this app", job_type)
         return found
 
-    def _open(self) -> _Stores:
+    def _open(self) -> Stores:
         if self._stores is None:
             raise NotOpen("the app is not open, use `async with app`")
         return self._stores

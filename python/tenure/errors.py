@@ -15,6 +15,9 @@ TenureError
 ├── MigrationError          the schema is not what the migrations say
 ├── JobNotFound
 ├── ScheduleNotFound
+├── WorkerNotFound
+├── WorkerRefused           a worker will not do what was asked of it
+├── NoAnswer                whether a worker did what was asked of it is unknown
 ├── IllegalTransition       the job's state does not allow the verb
 ├── LeaseLost               the lease died: nothing was changed
 ├── SealRefused             a sealed payload or result cannot be trusted, or not be opened
@@ -102,6 +105,18 @@ class JobNotFound(TenureError):
 
 class ScheduleNotFound(TenureError):
     """No worker has declared a schedule of this name."""
+
+
+class WorkerNotFound(TenureError):
+    """No live worker has this id, name or host."""
+
+
+class WorkerRefused(TenureError):
+    """A worker was asked for something, and answered why it did not do it."""
+
+
+class NoAnswer(TenureError):
+    """A worker was asked for something and did not answer in time: whether it did it is unknown."""
 
 
 class IllegalTransition(TenureError):

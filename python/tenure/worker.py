@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, Self
 
+from tenure import _validate
+from tenure._control import Control, stacks
 from tenure._engine import Engine, new_ids
 from tenure._enqueue import Enqueuer
 from tenure._feed import Feed
@@ -15,7 +17,7 @@ from tenure._rebuild import Rebuilder
 from tenure._recurring import Recurring
 from tenure._runner import Runner
 from tenure._settle import Settler
-from tenure.errors import StoreUnavailable, TenureError
+from tenure.errors import InvalidInput, StoreUnavailable, TenureError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,6 +102,19 @@ class Worker:
         )
         self._asking: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.TimerHandle | None = None
+        self._end_asked = asyncio.Event()
+        self._restart = False
+        self._control = Control(
+            self._engine,
+            {
+                "quiet": self._quiet,
+                "resume": self._resume,
+                "stop": self._stop,
+                "restart": self._stop_to_restart,
+                "stacks": lambda _: stacks(self._runner.attempts),
+                "concurrency": self._resize,
+            },
+        )
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -111,6 +126,7 @@ class Worker:
         try:
             await self._engine.open()
             self._engine.core.listen()
+            self._engine.core.obey()
             await self._registry.enter(self._identity.row(self.worker_id))
             await self._recurring.declare()
         except BaseException:
@@ -167,6 +183,7 @@ class Worker:
         if self._ticker is not None:
             self._ticker.cancel()
         self._registry.leave(self.worker_id)
+        self._control.cancel()
         self._feed.cancel()
         self._maintenance.cancel()
         self._rebuilder.cancel()
@@ -200,10 +217,50 @@ class Worker:
             if attempt is not None:
                 attempt.cancel("lost")
 
+    async def end_asked(self) -> bool:
+        """Wait until somebody asks this worker to end, by `Fleet.stop` or `Fleet.restart`; True: a successor is wanted.
+
+        It leases nothing more from then on. Who runs it is to stop it, as `tenure worker` does.
+        """
+        await self._end_asked.wait()
+        return self._restart
+
+    # --- what others ask of it
+
+    def _quiet(self, _: str) -> str:
+        self._feed.quiet()
+        self._engine.core.describe(self._identity.profile("DRAINING"))
+        return f"leases nothing, attempts running: {self.running}"
+
+    def _resume(self, _: str) -> str:
+        if self._end_asked.is_set():
+            raise InvalidInput("worker", "not ending", self.worker_id)
+        self._feed.resume()
+        self._engine.core.describe(self._identity.profile())
+        return "leases"
+
+    def _stop(self, _: str) -> str:
+        self._quiet("")
+        self._end_asked.set()
+        return f"stops, attempts running: {self.running}"
+
+    def _stop_to_restart(self, _: str) -> str:
+        self._restart = True
+        return self._stop("")
+
+    def _resize(self, given: str) -> str:
+        concurrency = _validate.concurrency(int(given) if given.isdecimal() and len(given) < 10 else given)  # noqa: PLR2004
+        before, self._concurrency = self._concurrency, concurrency
+        self._runner.resize(concurrency)
+        self._feed.slot_freed()
+        return f"concurrency {concurrency}, before {before}"
+
     def _on_event(self, event: Event) -> None:
         match event.kind:
             case "wake":
-                self._feed.wake()
+                self._feed.woken_for(event.queue)
+            case "control":
+                self._control.on_event(event.text)
             case "reconnected":
                 self._rebuilder.recheck_all(self._queues)
                 self._feed.wake()

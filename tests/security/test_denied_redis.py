@@ -81,6 +81,8 @@ FEW: dict[str, tuple[str, ...]] = {
     "ZADD {q}:high-priority-queue 1 a": ("producer", "worker", "operator"),
     "SET {q}:duty a": ("producer", "worker", "operator"),
     "PUBLISH {q}:settled a": ("producer", "worker", "operator"),
+    "PUBLISH {p}:worker:w:control a": ("worker", "operator"),
+    "PUBLISH {p}:worker:w:inbox a": ("producer", "worker", "operator"),
     "SCRIPT LOAD return{{}}": ("producer", "worker", "operator"),
     "ZCARD {q}:high-priority-queue": EVERYBODY,
     "HLEN {q}:jobs": EVERYBODY,

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from tenure import __version__
-from tenure.cli import dlq, job, migrate, schedule
+from tenure.cli import dlq, fleet, job, migrate, schedule
 from tenure.cli._output import escape
 from tenure.cli.bench import bench
 from tenure.cli.check import check
@@ -26,9 +26,12 @@ from tenure.errors import (
     IllegalTransition,
     InvalidInput,
     JobNotFound,
+    NoAnswer,
     ScheduleNotFound,
     StoreUnavailable,
     TenureError,
+    WorkerNotFound,
+    WorkerRefused,
 )
 
 # The first that fits; 2 is also what a wrong option exits with.
@@ -38,7 +41,10 @@ EXIT_CODES: Final = (
     (StoreUnavailable, 3),
     (JobNotFound, 4),
     (ScheduleNotFound, 4),
+    (WorkerNotFound, 4),
     (IllegalTransition, 5),
+    (WorkerRefused, 5),
+    (NoAnswer, 6),
     (Exception, 1),
 )
 
@@ -83,6 +89,7 @@ app: Final = typer.Typer(
 app.add_typer(job.app, name="job")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(migrate.app, name="migrate")
 for command in (worker, workers, stats, doctor, up, demo, bench, check):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""Keeping several worker processes alive: restart what died, pass on what was asked."""
+"""Keeping several worker processes alive: restart what died, pass on what was asked, let go who was told to stop."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ logger = logging.getLogger("tenure.parent")
 
 # Tells a child whose child it is; one whose parent is gone stops.
 PARENT_VARIABLE: Final = "_TENURE_PARENT"
+RESTART: Final = 75  # exit code of a child that wants a successor (EX_TEMPFAIL of sysexits.h)
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 _HEALTHY: Final = 60.0  # seconds of life after which a death says nothing about the next life
@@ -30,6 +31,7 @@ class _Slot:
     not_before: float = 0.0
     passed_on: int = 0  # signals that this child was sent
     code: int = 0  # of the child that was there last
+    retired: bool = False  # its child was told to stop by somebody else
 
 
 class Parent:
@@ -49,13 +51,13 @@ class Parent:
         while True:
             for slot in self._slots:
                 self._look_after(slot)
-            if self._asked and all(slot.child is None for slot in self._slots):
+            if all(slot.child is None and (self._asked or slot.retired) for slot in self._slots):
                 return max(slot.code for slot in self._slots)
             time.sleep(_LOOK)
 
     def _look_after(self, slot: _Slot) -> None:
         if slot.child is None:
-            if not self._asked and time.monotonic() >= slot.not_before:
+            if not self._asked and not slot.retired and time.monotonic() >= slot.not_before:
                 self._start(slot)
         elif slot.child.poll() is not None:
             self._bury(slot, slot.child)
@@ -81,6 +83,13 @@ class Parent:
         if self._asked:
             # Our own signal may reach a child before it listens: it had nothing to finish.
             slot.code = 0 if -code in self._asked else code if code >= 0 else 128 - code
+            return
+        if code == 0:
+            slot.retired = True
+            logger.info("worker process %d was told to stop, no other takes its place", child.pid)
+            return
+        if code == RESTART:
+            logger.info("worker process %d was told to restart", child.pid)
             return
         lived = time.monotonic() - slot.born
         if lived >= _HEALTHY:

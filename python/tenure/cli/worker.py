@@ -16,7 +16,7 @@ import typer
 from tenure import _validate
 from tenure.cli._load import load_app
 from tenure.cli._logs import set_up_logs
-from tenure.cli._parent import PARENT_VARIABLE, Parent
+from tenure.cli._parent import PARENT_VARIABLE, RESTART, Parent
 from tenure.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ def worker(
     make = functools.partial(
         app.worker, queues=queue, concurrency=concurrency, name=name, worker_type=worker_type, labels=labels
     )
-    _runner()(_work(app, make, app.settings.grace_seconds if grace is None else grace, parent))
+    restart = _runner()(_work(app, make, app.settings.grace_seconds if grace is None else grace, parent))
+    if restart:
+        raise typer.Exit(RESTART)
 
 
 def _command(target: str, options: dict[str, Any]) -> list[str]:
@@ -92,17 +94,23 @@ def _labels(given: list[str]) -> dict[str, str]:
     return _validate.labels(dict(one.split("=", 1) for one in given))
 
 
-async def _work(app: Tenure, make: Callable[[], Worker], grace: float, parent: int) -> None:
+async def _work(app: Tenure, make: Callable[[], Worker], grace: float, parent: int) -> bool:
+    """Whether a successor is wanted."""
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
     watch = asyncio.create_task(_watch_parent(parent, stopping)) if parent else None
     async with app:
         running = make()
         await running.start()
+        asked = asyncio.create_task(running.end_asked())
+        asked.add_done_callback(lambda _: stopping.set())
         await stopping.wait()
         await running.stop(grace)
     if watch is not None:
         watch.cancel()
+    restart = asked.done() and asked.result()
+    asked.cancel()
+    return restart
 
 
 def _stop_on_signals(stopping: asyncio.Event) -> None:

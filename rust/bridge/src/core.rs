@@ -249,6 +249,14 @@ impl Core {
         self.submit(done, |store| async move { store.rouse(&queue, &workers).await.map(Answer::Count) })
     }
 
+    fn ask(&self, done: Py<PyAny>, worker_id: String, text: String) -> PyResult<()> {
+        self.submit(done, |store| async move { store.ask(&worker_id, &text).await.map(Answer::Count) })
+    }
+
+    fn answer(&self, done: Py<PyAny>, asker: String, text: String) -> PyResult<()> {
+        self.submit(done, |store| async move { store.answer(&asker, &text).await.map(Answer::Count) })
+    }
+
     fn has_generation(&self, done: Py<PyAny>, queue: String) -> PyResult<()> {
         self.submit(done, |store| async move { store.has_generation(&queue).await.map(Answer::Flag) })
     }
@@ -289,6 +297,10 @@ impl Core {
 
     fn listen(&self) -> PyResult<()> {
         self.with_inbox(Inbox::listen)
+    }
+
+    fn obey(&self) -> PyResult<()> {
+        self.with_inbox(Inbox::obey)
     }
 
     fn roster(&self, done: Py<PyAny>) -> PyResult<()> {

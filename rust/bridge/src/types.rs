@@ -235,11 +235,16 @@ pub(crate) struct Event {
     queue: String,
     job_id: String,
     fence: u64,
+    text: String,
 }
 
 impl Event {
     fn new(kind: &'static str, queue: String, job_id: String, fence: u64) -> Self {
-        Self { kind, queue, job_id, fence }
+        Self { kind, queue, job_id, fence, text: String::new() }
+    }
+
+    fn saying(kind: &'static str, text: String) -> Self {
+        Self { text, ..Self::new(kind, String::new(), String::new(), 0) }
     }
 }
 
@@ -252,6 +257,8 @@ impl From<tenure_core::Event> for Event {
             E::Lost { queue, job_id, fence } => Self::new("lost", queue, job_id, fence),
             E::Settled { queue, job_id } => Self::new("settled", queue, job_id, 0),
             E::NoGeneration { queue } => Self::new("no_generation", queue, String::new(), 0),
+            E::Control { text } => Self::saying("control", text),
+            E::Answer { text } => Self::saying("answer", text),
             E::Reconnected => Self::new("reconnected", String::new(), String::new(), 0),
             // `Event` may grow: whatever is not known here at least says that the connection is worth a look
             _ => Self::new("redis_down", String::new(), String::new(), 0),

@@ -36,6 +36,16 @@ pub enum Event {
         /// The job that ended.
         job_id: String,
     },
+    /// Somebody asks this worker for something.
+    Control {
+        /// Who asks, the question's id, the verb and its argument, with spaces between.
+        text: String,
+    },
+    /// A worker answers what was asked of it.
+    Answer {
+        /// The question's id and what is answered, with a space between.
+        text: String,
+    },
     /// The subscription is (again) in place: what was said in between was not heard, so look for yourself.
     Reconnected,
     /// The subscription or the heartbeat connection was lost. Told once an outage and connection.

@@ -1,4 +1,4 @@
-//! The subscription: wake-ups and cancellations for this worker, ends of the jobs that somebody here waits for.
+//! The subscription: wake-ups, cancellations and what else is asked of this worker, ends of the jobs that somebody here waits for.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -37,6 +37,7 @@ impl Watched {
 
 enum Wish {
     Listen,
+    Obey,
     Queue(String),
 }
 
@@ -52,14 +53,27 @@ impl Inbox {
         let watched = Arc::new(Watched::default());
         let (wishes, receiver) = unbounded_channel();
         let inbox = Self { watched: Arc::clone(&watched), wishes };
-        let listening =
-            Listening { options, keys, events, watched, wished: receiver, inbox: false, queues: HashSet::new() };
+        let listening = Listening {
+            options,
+            keys,
+            events,
+            watched,
+            wished: receiver,
+            inbox: false,
+            control: false,
+            queues: HashSet::new(),
+        };
         (inbox, listening.run())
     }
 
     /// Subscribes to this worker's own inbox.
     pub fn listen(&self) {
         let _ = self.wishes.send(Wish::Listen);
+    }
+
+    /// Subscribes to the channel on which this worker is steered.
+    pub fn obey(&self) {
+        let _ = self.wishes.send(Wish::Obey);
     }
 
     /// Waits for the end of a job. The first watch of a queue subscribes to it; [`Event::Reconnected`] says when that is done.
@@ -88,6 +102,7 @@ struct Listening {
     watched: Arc<Watched>,
     wished: UnboundedReceiver<Wish>,
     inbox: bool,
+    control: bool,
     queues: HashSet<String>,
 }
 
@@ -100,7 +115,7 @@ enum Left {
 impl Listening {
     async fn run(mut self) {
         let mut pause = Duration::from_millis(50);
-        while !self.inbox && self.queues.is_empty() {
+        while !self.inbox && !self.control && self.queues.is_empty() {
             let Some(wish) = self.wished.recv().await else { return };
             self.note(wish);
         }
@@ -122,16 +137,21 @@ impl Listening {
         }
     }
 
-    fn note(&mut self, wish: Wish) -> Option<String> {
+    /// The channels to subscribe to for a wish.
+    fn note(&mut self, wish: Wish) -> Vec<String> {
         match wish {
             Wish::Listen => {
                 self.inbox = true;
-                Some(self.keys.inbox(&self.options.worker_id))
+                vec![self.keys.inbox(&self.options.worker_id)]
+            }
+            Wish::Obey => {
+                self.control = true;
+                vec![self.keys.control(&self.options.worker_id)]
             }
             Wish::Queue(queue) => {
-                let channel = self.keys.queue(&queue).ok()?.settled_channel;
+                let Ok(keys) = self.keys.queue(&queue) else { return Vec::new() };
                 self.queues.insert(queue);
-                Some(channel)
+                vec![keys.settled_channel]
             }
         }
     }
@@ -143,6 +163,9 @@ impl Listening {
         let mut channels = Vec::new();
         if self.inbox {
             channels.push(self.keys.inbox(&self.options.worker_id));
+        }
+        if self.control {
+            channels.push(self.keys.control(&self.options.worker_id));
         }
         for queue in &self.queues {
             channels.push(self.keys.queue(queue)?.settled_channel);
@@ -161,8 +184,11 @@ impl Listening {
                 },
                 wish = self.wished.recv() => {
                     let Some(wish) = wish else { return Left::Closed };
-                    let Some(channel) = self.note(wish) else { continue };
-                    match timeout(self.options.command_timeout(), sink.subscribe(channel)).await {
+                    let channels = self.note(wish);
+                    if channels.is_empty() {
+                        continue;
+                    }
+                    match timeout(self.options.command_timeout(), sink.subscribe(&channels)).await {
                         Ok(Ok(())) => (self.events)(Event::Reconnected),
                         _ => return Left::Broken,
                     }
@@ -185,6 +211,14 @@ impl Listening {
             for job_id in text.split('\n').filter(|job_id| jobs.contains(*job_id)) {
                 (self.events)(Event::Settled { queue: queue.to_owned(), job_id: job_id.to_owned() });
             }
+            return;
+        }
+        if self.control && channel == self.keys.control(&self.options.worker_id) {
+            (self.events)(Event::Control { text: text.to_owned() });
+            return;
+        }
+        if let Some(answer) = text.strip_prefix("answer ") {
+            (self.events)(Event::Answer { text: answer.to_owned() });
             return;
         }
         let mut words = text.split(' ');

@@ -70,6 +70,12 @@ impl Keys {
         format!("{}{worker_id}{}", self.inbox_prefix(), Self::INBOX_SUFFIX)
     }
 
+    /// The channel on which one worker is steered: apart from its inbox, to which whoever enqueues must be able to write.
+    #[must_use]
+    pub fn control(&self, worker_id: &str) -> String {
+        format!("{}{worker_id}:control", self.inbox_prefix())
+    }
+
     /// What stands before the worker id in an inbox channel; scripts put the id of an idle worker behind it.
     #[must_use]
     pub fn inbox_prefix(&self) -> String {

@@ -41,6 +41,7 @@ mod acknowledge;
 mod beat;
 mod beating;
 mod cancel;
+mod control;
 mod depths;
 mod duty;
 mod enqueue;

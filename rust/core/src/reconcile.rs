@@ -53,11 +53,13 @@ impl Store {
         Ok(reply.number().ok_or_else(|| Error::unexpected_reply(GENERATION.name))? == 1)
     }
 
-    /// Enters as idle those of these workers that the server has forgotten, and wakes as many as the ready jobs need; how many.
+    /// Enters as idle those of these workers that the server has forgotten, and wakes as many as the ready jobs need; how many. Without
+    /// any, those wake who are entered already.
     pub async fn rouse(&self, queue: &str, workers: &[String]) -> Result<usize> {
         let keys = self.keys.queue(queue)?;
         let mut woken = 0;
-        for chunk in workers.chunks(CHUNK) {
+        let chunks: Vec<&[String]> = if workers.is_empty() { vec![&[]] } else { workers.chunks(CHUNK).collect() };
+        for chunk in chunks {
             let mut reply = self
                 .link
                 .script(&ROUSE, &keys, |command| {

@@ -244,3 +244,43 @@ async fn one_leads_until_it_resigns_or_its_time_is_over() {
     }
     assert!(two.lead("x y", 20).await.is_err());
 }
+
+#[tokio::test]
+async fn a_question_reaches_the_channel_of_control_alone_and_its_answer_who_asked() {
+    let server = Server::start();
+    let options = server.options("operator");
+    let steered = Options { worker_id: "worker".into(), ..options.clone() };
+    let (operator, _) = server.store_of(&options).await;
+    let (worker, _) = server.store_of(&steered).await;
+    let (inbox, heard) = listening(&steered);
+    let (_asking, answered) = listening(&options);
+    assert_eq!(operator.ask("worker", "1 quiet").await.unwrap(), 0);
+    inbox.obey();
+    wait_for(&heard, |event| *event == Event::Reconnected);
+    assert_eq!(operator.ask("worker", "2 concurrency 20").await.unwrap(), 1);
+    wait_for(&heard, |event| *event == Event::Control { text: "operator 2 concurrency 20".into() });
+    // what comes by the inbox steers nothing
+    let inbox_channel = format!("{}:worker:worker:inbox", options.prefix);
+    let _: () = redis::cmd("PUBLISH").arg(inbox_channel).arg("operator 3 stop").query(&mut server.raw()).unwrap();
+    assert_eq!(worker.answer("operator", "2 {}").await.unwrap(), 1);
+    wait_for(&answered, |event| *event == Event::Answer { text: "2 {}".into() });
+    assert!(!heard.try_iter().any(|event| matches!(event, Event::Control { .. })));
+}
+
+#[tokio::test]
+async fn a_wake_up_is_passed_on_to_who_is_idle_as_well() {
+    let server = Server::start();
+    let options = server.options("quiet");
+    let idle = Options { worker_id: "other".into(), ..options.clone() };
+    let (store, _) = server.store_of(&options).await;
+    let (other, _) = server.store_of(&idle).await;
+    store.set_generation(Q).await.unwrap();
+    assert_eq!(other.lease(Q, 1).await.unwrap().leases.len(), 0);
+    let (_inbox, told) = listening(&idle);
+    assert_eq!(store.rouse(Q, &[]).await.unwrap(), 0, "nothing is ready");
+    let mut raw = server.raw();
+    let ready = format!("{}:{{{Q}}}:low-priority-queue", options.prefix);
+    let _: () = redis::cmd("ZADD").arg(ready).arg(1).arg("a").query(&mut raw).unwrap();
+    assert_eq!(store.rouse(Q, &[]).await.unwrap(), 1);
+    wait_for(&told, |event| *event == Event::Wake { queue: Q.into() });
+}
