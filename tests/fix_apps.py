@@ -69,11 +69,11 @@ def environment(settings: Settings) -> dict[str, str]:
 
 @pytest.fixture
 def spawn_worker(settings: Settings) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts real worker processes on `tests.handlers:app`."""
+    """Starts real worker processes, on `tests.handlers:app` where nothing else is said."""
     spawned: list[subprocess.Popen[bytes]] = []
 
-    def spawn(*arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tenure", "worker", "tests.handlers:app", *arguments]
+    def spawn(*arguments: str, target: str = "tests.handlers:app") -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tenure", "worker", target, *arguments]
         spawned.append(subprocess.Popen(command, env=environment(settings), start_new_session=True))
         return spawned[-1]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from tenure._engine import Lease
+    from tenure._processes import Processes
     from tenure._start import Starter
     from tenure.context import Reporter
     from tenure.job_type import JobType
@@ -98,7 +99,7 @@ class Attempt:
             self._task.cancel()
 
 
-class _Invalid(Dead):
+class Invalid(Dead):
     """A payload or result that no retry can mend."""
 
 
@@ -106,7 +107,7 @@ class Refused(Dead):
     """A job that must not run: its seal was refused."""
 
 
-_REASONS: Final[dict[type, str]] = {_Invalid: "invalid", Refused: "refused"}
+_REASONS: Final[dict[type, str]] = {Invalid: "invalid", Refused: "refused"}
 
 
 async def call_handler(
@@ -114,19 +115,22 @@ async def call_handler(
     attempt: Attempt,
     reporter: Reporter,
     threads: Executor,
+    processes: Processes,
     on_orphan: Callable[[asyncio.Future[Any]], None],
 ) -> object:
-    """Run the handler: a coroutine on the loop, a plain function in a thread.
+    """Run the handler: a coroutine on the loop, a plain function in a thread or, where it is declared so, a process.
 
     A thread cannot be stopped: `on_orphan` is given the future of one that goes on after its attempt was given up.
     """
     lease = attempt.lease
     if job_type is None:
         return Retry(f"no handler is registered here for the job type: {lease.job_type}")
+    if job_type.cpu:
+        return await processes.run(job_type, lease)
     try:
         arguments = job_type.signature.decode(lease.payload, lease.payload_format)
     except (msgspec.MsgspecError, RecursionError) as error:
-        return _Invalid(f"the payload does not fit the handler: {error}")
+        return Invalid(f"the payload does not fit the handler: {error}")
     if job_type.signature.context_name is not None:
         arguments[job_type.signature.context_name] = JobContext(lease, reporter)
     handler: Callable[..., Any] = job_type.handler

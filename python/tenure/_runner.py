@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure._attempt import Attempt, released, verdict_of
+from tenure._processes import Processes
 from tenure._progress import ContextReporter
 from tenure._sealed_calls import calls_of
 from tenure._slots import Slots
@@ -48,6 +49,7 @@ class Runner:
         *,
         worker_id: str,
         concurrency: int,
+        processes: int,
         seal: Seal | None,
         settle: Callable[[Ending], None],
         slot_freed: Callable[[], None],
@@ -63,6 +65,7 @@ class Runner:
         self._starter = Starter(database, worker_id, settings.lease_seconds * 0.8, self._on_asked)
         self._reporter = ContextReporter(database, self.attempt_of, self._starter)
         self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
+        self._processes = Processes(processes, settings.max_result_bytes)
         self._slots: Slots[Attempt] = Slots(self._run)
         self._call_handler, self._ending_of = calls_of(seal)
         self._all_ended = asyncio.Event()
@@ -86,6 +89,7 @@ class Runner:
         for attempt in list(self.attempts.values()):
             attempt.cancel("lost")
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._processes.close()
 
     def take(self, leases: list[Lease]) -> None:
         """Run what was leased: at once where the start is recorded behind, else when PostgreSQL has confirmed it."""
@@ -155,7 +159,7 @@ class Runner:
     async def _run_to_end(self, attempt: Attempt) -> None:
         lease = attempt.lease
         job_type = self._job_types.get(lease.job_type)
-        run = self._call_handler(job_type, attempt, self._reporter, self._threads, self._orphaned)
+        run = self._call_handler(job_type, attempt, self._reporter, self._threads, self._processes, self._orphaned)
         verdict = await verdict_of(run, lease.timeout_ms, attempt)
         ending = self._ending_of(verdict, attempt, job_type, self._settings.max_result_bytes)
         if not attempt.recorded and (ending.status != "COMPLETED" or attempt.recording is not None):

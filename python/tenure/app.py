@@ -74,6 +74,7 @@ class Tenure:
         retry_priority: str = "medium",
         record: str = "before",
         payload_format: str = "json",
+        cpu: bool = False,
     ) -> Callable[[Callable[P, R]], JobType[P, R]]:
         """Register a handler: an `async def`, run on the loop, or a plain function, run in a thread.
 
@@ -90,6 +91,8 @@ class Tenure:
                 with the end, or after 50 ms: faster, but a job can run twice without a trace if its worker dies
                 early. Defaults to `before`.
             payload_format: `json` or `msgpack`. Defaults to `json`.
+            cpu: run a plain function in a process, which is killed at the timeout and at a cancellation. It must be
+                importable and takes no context; its module is imported there anew. Defaults to no.
 
         Raises:
             InvalidInput: a value is out of bounds, or the name is taken.
@@ -106,6 +109,7 @@ class Tenure:
                 retry_priority=retry_priority,
                 record=record,
                 payload_format=payload_format,
+                cpu=cpu,
             )
             if job_type.name in self._job_types:
                 raise InvalidInput("name", "a job type that is not registered yet", job_type.name)
@@ -306,6 +310,7 @@ class Tenure:
         name: str | None = None,
         worker_type: str = "default",
         labels: Mapping[str, str] | None = None,
+        cpu_processes: int | None = None,
     ) -> Worker:
         """A worker in this process, for `async with app.worker(): …`.
 
@@ -315,6 +320,8 @@ class Tenure:
             name: shown in the registry. Defaults to host and process id.
             worker_type: a name for workers of one kind, shown in the registry. Defaults to "default".
             labels: what else the registry shows of it, such as `{"zone": "b"}`. Defaults to none.
+            cpu_processes: the most processes for `cpu` handlers, each of which runs one job at a time; they are started
+                when they are needed. Defaults to the machine's cores, and no more than `concurrency`.
         """
         from tenure._identity import Identity  # noqa: PLC0415 - a producer needs none of it
         from tenure.worker import Worker  # noqa: PLC0415
@@ -329,6 +336,7 @@ class Tenure:
             worker_type=_validate.name("worker_type", worker_type),
             labels=_validate.labels(labels or {}),
         )
+        default = min(identity.concurrency, os.cpu_count() or 1)
         stores = self._open()
         return Worker(
             stores.database,
@@ -337,6 +345,7 @@ class Tenure:
             self._job_types,
             identity=identity,
             registry=stores.registry,
+            processes=_validate.whole("cpu_processes", default if cpu_processes is None else cpu_processes, 1, 1000),
             seal=stores.seal,
             schedules=list(self._schedules.values()),
         )

@@ -146,6 +146,7 @@ class JobType(Generic[P, R]):
         retry_priority: str,
         record: str,
         payload_format: str,
+        cpu: bool,
     ) -> None:
         """Made by `Tenure.job`, which documents the parameters."""
         self.name: Final = _validate.name("job_type", name, 255)
@@ -157,6 +158,9 @@ class JobType(Generic[P, R]):
         self.record: Final = _validate.choice("record", record, MODES)
         self.payload_format: Final = _validate.choice("payload_format", payload_format, FORMATS)
         self.signature: Final = Signature(handler)
+        self.cpu: Final = cpu
+        if cpu:
+            self._refuse_unless_importable()
         self.defaults: Final = options
         # What `_new_job` has made of options so far, by their identity.
         self.profiles: Final[dict[int, tuple[Profile, Options]]] = {}
@@ -167,6 +171,15 @@ class JobType(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the handler itself; no job is made."""
         return self.handler(*args, **kwargs)
+
+    def _refuse_unless_importable(self) -> None:
+        """Another process must find the function by its place, and has nothing of this one."""
+        if self.is_async:
+            raise InvalidInput("cpu", "False for an async handler", self.name)
+        if self.signature.context_name is not None:
+            raise InvalidInput("cpu", "False for a handler that takes a context", self.name)
+        if "<" in self.handler.__qualname__:
+            raise InvalidInput("handler", "a function of a module, where it is cpu", self.handler.__qualname__)
 
     def __repr__(self) -> str:
         """Name the job type."""

@@ -54,6 +54,7 @@ class Worker:
         *,
         identity: Identity,
         registry: Registry,
+        processes: int,
         seal: Seal | None = None,
         schedules: Sequence[Schedule] = (),
     ) -> None:
@@ -80,6 +81,7 @@ class Worker:
             job_types,
             worker_id=self.worker_id,
             concurrency=identity.concurrency,
+            processes=processes,
             seal=seal,
             settle=self._settle,
             slot_freed=self._slot_freed,

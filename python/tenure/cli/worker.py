@@ -36,6 +36,9 @@ def worker(
     queue: Annotated[list[str] | None, typer.Option(help="May be repeated. Defaults to the handlers' queues.")] = None,
     concurrency: Annotated[int, typer.Option(help="The most jobs at a time, per process.")] = 10,
     processes: Annotated[int, typer.Option(help="How many worker processes.")] = 1,
+    cpu_processes: Annotated[
+        int | None, typer.Option(help="For cpu handlers, per process. Defaults to the cores, at most concurrency.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Shown in the registry. Defaults to host and process.")] = None,
     worker_type: Annotated[str, typer.Option("--type", help="Of what kind it is, for the registry.")] = "default",
     label: Annotated[list[str] | None, typer.Option(help="NAME=TEXT, for the registry. May be repeated.")] = None,
@@ -55,6 +58,7 @@ def worker(
     app = load_app(target)
     if processes > 1:
         options = {"queue": queue, "concurrency": concurrency, "name": name, "type": worker_type, "label": label}
+        options["cpu-processes"] = cpu_processes
         logs = {"log-level": log_level, "log-format": log_format}
         command = _command(target, {**options, "grace": grace, "processes": 1, **logs})
         raise typer.Exit(Parent(command, processes).run())
@@ -62,7 +66,13 @@ def worker(
     gc.collect()
     gc.freeze()
     make = functools.partial(
-        app.worker, queues=queue, concurrency=concurrency, name=name, worker_type=worker_type, labels=labels
+        app.worker,
+        queues=queue,
+        concurrency=concurrency,
+        cpu_processes=cpu_processes,
+        name=name,
+        worker_type=worker_type,
+        labels=labels,
     )
     restart = _runner()(_work(app, make, app.settings.grace_seconds if grace is None else grace, parent))
     if restart:
