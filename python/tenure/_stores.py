@@ -12,6 +12,7 @@ from tenure._rebuild import Rebuilder
 from tenure._registry import Registry
 from tenure._results import Results
 from tenure._seal import Seal
+from tenure._watchdog import Watchdog
 from tenure.admin import Admin
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Stores:
         self.enqueuer: Final = Enqueuer(self.database, self.publisher)
         self.results: Final = Results(self.database, self.engine)
         self.registry: Final = Registry(self.database, self.engine, settings)
+        self.watchdog: Final = Watchdog(settings.wedge_seconds)
         self.admin: Final = Admin(self.database, self.engine, self.publisher, self.seal)
 
     def _on_event(self, event: Event) -> None:

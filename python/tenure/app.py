@@ -345,6 +345,7 @@ class Tenure:
             self._job_types,
             identity=identity,
             registry=stores.registry,
+            watchdog=stores.watchdog,
             processes=_validate.whole("cpu_processes", default if cpu_processes is None else cpu_processes, 1, 1000),
             seal=stores.seal,
             schedules=list(self._schedules.values()),

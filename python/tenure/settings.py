@@ -43,6 +43,8 @@ class Settings:
         heartbeat_ttl_seconds: how long a worker counts as alive without a beat. Defaults to 60.
         heartbeat_samples: how many of a worker's samples Redis keeps, for who wants to see how it came about. Defaults
             to 60.
+        wedge_seconds: how long a handler may hold the event loop before a worker's log says which one, with its stack.
+            Defaults to 5.
         rescue_seconds: the time between two sweeps for expired leases. Defaults to 1.
         grace_seconds: how long a stopping worker waits for its attempts. Defaults to 30.
         poison_after: a job that ended its worker this often is buried. Defaults to 3.
@@ -72,6 +74,7 @@ class Settings:
     heartbeat_seconds: float = 10.0
     heartbeat_ttl_seconds: float = 60.0
     heartbeat_samples: int = 60
+    wedge_seconds: float = 5.0
     rescue_seconds: float = 1.0
     grace_seconds: float = 30.0
     poison_after: int = 3
@@ -110,6 +113,7 @@ class Settings:
         if ttl <= beat * 2:
             raise InvalidInput("heartbeat_ttl_seconds", f"more than twice heartbeat_seconds {beat:g}", ttl)
         _validate.whole("heartbeat_samples", self.heartbeat_samples, 1, 10_000)
+        _validate.seconds("wedge_seconds", self.wedge_seconds, least=0.05, most=3600.0)
         _validate.seconds("rescue_seconds", self.rescue_seconds, least=0.05, most=3600.0)
         _validate.seconds("grace_seconds", self.grace_seconds, most=86_400.0)
         _validate.seconds("signature_seconds", self.signature_seconds, least=1.0)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tenure._registry import Registry
     from tenure._seal import Seal
     from tenure._settle import Ending
+    from tenure._watchdog import Watchdog
     from tenure.job_type import JobType
     from tenure.schedule import Schedule
     from tenure.settings import Settings
@@ -54,6 +55,7 @@ class Worker:
         *,
         identity: Identity,
         registry: Registry,
+        watchdog: Watchdog,
         processes: int,
         seal: Seal | None = None,
         schedules: Sequence[Schedule] = (),
@@ -67,6 +69,7 @@ class Worker:
         self._queues = identity.queues
         self._concurrency = identity.concurrency
         self._registry = registry
+        self._watchdog = watchdog
         lease_ms = round(settings.lease_seconds * 1000)
         self._engine = Engine(
             redis_url, worker_id=self.worker_id, prefix=settings.prefix, lease_ms=lease_ms, on_event=self._on_event
@@ -139,6 +142,7 @@ class Worker:
         profile, history = self._identity.profile(), self._settings.heartbeat_samples
         self._engine.core.start_heartbeat(interval_ms, ttl_ms, history, profile)
         self._tick()
+        self._watchdog.enter(self._runner.attempts)
         self._maintenance.start()
         self._feed.start()
         logger.info("worker started: %s %s, queues %s", self.name, self.worker_id, ", ".join(self._queues))
@@ -185,6 +189,7 @@ class Worker:
         if self._ticker is not None:
             self._ticker.cancel()
         self._registry.leave(self.worker_id)
+        self._watchdog.leave(self._runner.attempts)
         self._control.cancel()
         self._feed.cancel()
         self._maintenance.cancel()
