@@ -15,6 +15,7 @@ from tenure._stored import result_of, shown_payload, shown_result
 from tenure.errors import IllegalTransition, JobNotFound, StoreUnavailable
 from tenure.fleet import Fleet
 from tenure.job import Execution, JobInfo
+from tenure.overview import Overview, look
 from tenure.schedules import Schedules
 
 if TYPE_CHECKING:
@@ -264,6 +265,12 @@ class Admin:
             QueueStats(queue=queue, jobs=jobs, oldest_ready_seconds=oldest.get(queue))
             for queue, jobs in by_queue.items()
         ]
+
+    async def overview(self, seconds: float = 10.0) -> Overview:
+        """Queues, workers, rates and latencies now; rates and latencies over the last `seconds`, at most 3,600, and of
+        no more than the latest 10,000 attempts.
+        """
+        return await look(self._database, self._engine, await self.workers(), seconds)
 
     async def _forget_dead(self, queue: str, job_ids: list[str]) -> None:
         try:

@@ -17,6 +17,7 @@ from tenure.cli.bench import bench
 from tenure.cli.check import check
 from tenure.cli.doctor import doctor
 from tenure.cli.stats import stats
+from tenure.cli.top import top
 from tenure.cli.up import up
 from tenure.cli.worker import worker
 from tenure.cli.workers import workers
@@ -91,7 +92,7 @@ app.add_typer(dlq.app, name="dlq")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(migrate.app, name="migrate")
-for command in (worker, workers, stats, doctor, up, demo, bench, check):
+for command in (worker, workers, top, stats, doctor, up, demo, bench, check):
     app.command()(command)
 
 

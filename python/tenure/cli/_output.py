@@ -31,15 +31,25 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table; what users stored is shown as text, never as markup or control characters."""
-    table = Table(title=title or None, title_justify="left")
+    console().print(table(title, columns, rows))
+
+
+def console() -> Console:
+    """Where tables are printed to."""
+    made = Console()
+    if not made.is_terminal:
+        made.width = _UNFOLDED  # a file or a pipe has no edge to fold at
+    return made
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """The same, not printed yet."""
+    made = Table(title=title or None, title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_shown(value)) for value in row))
-    console = Console()
-    if not console.is_terminal:
-        console.width = _UNFOLDED  # a file or a pipe has no edge to fold at
-    console.print(table)
+        made.add_row(*(Text(_shown(value)) for value in row))
+    return made
 
 
 def print_record(value: msgspec.Struct) -> None:
