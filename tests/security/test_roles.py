@@ -201,6 +201,8 @@ async def test_metrics_are_read(access, eventually, nothing_refused):
         engine = eyes._stores.engine
         await eventually(lambda: _pushed(engine))
         assert await engine.beats(new_ids(1)) == {}
+        seen = await eyes.admin.overview()
+        assert (seen.queues, seen.workers) == ([], [])
         with pytest.raises(ConfigurationError, match="permission denied for table jobs"):
             await eyes.admin.list_jobs()
 
