@@ -66,6 +66,8 @@ GRANT INSERT, SELECT, DELETE ON :"schema".dead_letter_queue TO :"worker";
 GRANT INSERT, SELECT, UPDATE (status, health, health_score, load, last_heartbeat, stopped_at, updated_at)
     ON :"schema".workers TO :"worker";
 GRANT INSERT, SELECT, UPDATE (term, holder, since) ON :"schema".leaders TO :"worker";
+-- DELETE: votes that are withdrawn or too old
+GRANT INSERT, SELECT, UPDATE (term, phi, dead, since, told_at), DELETE ON :"schema".suspicions TO :"worker";
 GRANT EXECUTE ON FUNCTION :"schema".mark_stale_workers(interval) TO :"worker";
 GRANT INSERT, SELECT, UPDATE (queue, job_type, cron, timezone, missed, triggers, next_at, last_at, updated_at)
     ON :"schema".schedules TO :"worker";
@@ -90,6 +92,6 @@ GRANT SELECT (execution_id, job_id, worker_id, attempt, status, started_at, comp
     ON :"schema".job_executions TO :"metrics";
 GRANT SELECT (dlq_id, original_job_id, queue, job_type, priority, attempts, reason, failed_at, created_at)
     ON :"schema".dead_letter_queue TO :"metrics";
-GRANT SELECT ON :"schema".workers, :"schema".leaders TO :"metrics";
+GRANT SELECT ON :"schema".workers, :"schema".leaders, :"schema".suspicions TO :"metrics";
 
 COMMIT;

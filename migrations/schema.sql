@@ -173,6 +173,22 @@ constraint schedules.schedules_triggers_range CHECK (((triggers >= 0) AND (trigg
 
 CREATE UNIQUE INDEX schedules_pkey ON gap006.schedules USING btree (schedule_name);
 
+-- TABLE suspicions
+
+column suspicions.worker_id uuid not null
+column suspicions.observer text not null
+column suspicions.term bigint not null
+column suspicions.phi real not null
+column suspicions.dead boolean not null
+column suspicions.since timestamp with time zone not null default now()
+column suspicions.told_at timestamp with time zone not null default now()
+
+constraint suspicions.suspicions_observer_length CHECK (((octet_length(observer) >= 1) AND (octet_length(observer) <= 128)))
+constraint suspicions.suspicions_phi_range CHECK ((phi >= (0)::double precision))
+constraint suspicions.suspicions_pkey PRIMARY KEY (worker_id, observer)
+
+CREATE UNIQUE INDEX suspicions_pkey ON gap006.suspicions USING btree (worker_id, observer);
+
 -- TABLE workers with autovacuum_vacuum_scale_factor=0.05, fillfactor=70
 
 column workers.worker_id uuid not null

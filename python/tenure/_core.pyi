@@ -337,6 +337,10 @@ class Core:
         """Subscribe to the channel on which the worker is steered."""
     def roster(self, done: Future[list[tuple[str, int]]]) -> None:
         """Every worker that was heard of lately, and how long ago in ms, by Redis' clock."""
+    def heard(self, done: Future[tuple[int, list[tuple[str, int]]]]) -> None:
+        """Redis' time, ms, and when by it every worker was heard of last."""
+    def pass_over(self, done: Future[int], queue: str, worker_ids: list[str]) -> None:
+        """Wake these workers for this queue no more until they ask it for jobs again; how many were idle in it."""
     def series(self, done: Future[dict[str, list[str]]], worker_ids: list[str]) -> None:
         """The latest samples of these workers, newest first: JSON arrays."""
     def lead(self, done: Future[int], leadership: str, ttl_ms: int) -> None:
@@ -374,6 +378,8 @@ class Core:
         """
     def wedged(self) -> bool:
         """Whether the event loop has stopped turning."""
+    def silence_ms(self) -> int:
+        """Since the latest beat that came through was sent; 0 without a heartbeat."""
     def held(self) -> int:
         """How many leases are being extended."""
 

@@ -201,6 +201,14 @@ class Engine:
         """Every worker that was heard of lately, and how long ago in ms, by Redis' clock."""
         return await self._call(self.core.roster)
 
+    async def heard(self) -> tuple[int, list[tuple[str, int]]]:
+        """Redis' time, ms, and when by it every worker was heard of last; those of the last hour."""
+        return await self._call(self.core.heard)
+
+    async def pass_over(self, queue: str, worker_ids: list[str]) -> int:
+        """Wake these workers for a queue no more until they ask it for jobs again; how many were idle in it."""
+        return await self._call(self.core.pass_over, queue, worker_ids)
+
     async def series(self, worker_ids: list[str]) -> dict[str, list[str]]:
         """The latest samples of these workers, newest first, each a JSON array: at_ms, cpu_percent, rss_bytes,
         error_rate, running, lag_ms, tick_age_ms, queue_wait_ms (see `_samples.Sample`).

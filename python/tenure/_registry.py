@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tenure._coalesce import Coalescer
+from tenure._judge import Judge, pass_over
 from tenure._leader import Leader
+from tenure._observer import UUID, Observer, look_seconds
 from tenure._samples import figures, read_sample
 from tenure.errors import StoreUnavailable, TenureError
 
@@ -29,7 +30,6 @@ LEADERSHIP: Final = "registry"
 _LONGEST: Final = 10.0  # seconds between two copies
 _AFTER_A_FAULT: Final = 1.0
 _MOST: Final = 1000
-_UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class _Change(msgspec.Struct):
@@ -46,7 +46,8 @@ class Registry:
 
     Entering, draining and stopping are a worker's own word, by its own login: Redis, which many may write to, cannot
     make one up. Workers of a process that do so at the same time share a statement. Everything that comes again and
-    again is the leader's: two statements per interval, whatever the fleet's size.
+    again is the leader's: two statements per interval, whatever the fleet's size, and one a look for the votes of the
+    observers, of which this process runs one too.
     """
 
     def __init__(self, database: Database, engine: Engine, settings: Settings) -> None:
@@ -56,7 +57,10 @@ class Registry:
         self._ttl = settings.heartbeat_ttl_seconds
         self._beat = settings.heartbeat_seconds
         self._every = min(_LONGEST, self._beat, self._ttl / 4)
+        self._look_s: Final = look_seconds(settings)
         self.leader: Final = Leader(engine, database, LEADERSHIP)
+        self._judge = Judge(engine, database, self.leader, settings)
+        self._observer = Observer(engine, database, settings, own=lambda: self._workers)
         self._changes: Coalescer[_Change] = Coalescer(self._flush, most=_MOST, in_flight=1)
         self._workers: set[str] = set()
         self._copied = 0.0
@@ -70,6 +74,7 @@ class Registry:
         self._workers.add(worker_id)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
+        self._observer.start()
 
     async def tell(self, worker_id: str, status: str) -> None:
         """Record a worker's own change of status."""
@@ -81,6 +86,7 @@ class Registry:
 
     async def stop(self) -> None:
         """Stand for the leadership no longer, and give it up if it is this process's."""
+        await self._observer.stop()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -115,6 +121,7 @@ class Registry:
         while self._workers:
             pause = await self._round()
             await asyncio.sleep(pause)
+        await self._observer.stop()
         await self.leader.resign()
 
     async def _round(self) -> float:
@@ -124,7 +131,7 @@ class Registry:
             now = time.monotonic()
             if not term:
                 self._hears_since = None
-            elif now >= self._copied + self._every:
+            elif await self._judge.judge(term) or now >= self._copied + self._every:
                 self._copied = now
                 await self._copy(term)
         except StoreUnavailable as error:
@@ -140,13 +147,14 @@ class Registry:
             return _AFTER_A_FAULT
         if not term:
             return self.leader.pause
-        return min(self.leader.pause, max(0.0, self._copied + self._every - time.monotonic()))
+        return min(self.leader.pause, self._look_s, max(0.0, self._copied + self._every - time.monotonic()))
 
     async def _copy(self, term: int) -> None:
         """Copy what Redis knows to the registry, then declare the silent ones failed."""
-        ages = {one: age_ms for one, age_ms in await self._engine.roster() if _UUID.fullmatch(one)}
+        ages = {one: age_ms for one, age_ms in await self._engine.roster() if UUID.fullmatch(one)}
         samples = await self._engine.beats([one for one, age_ms in ages.items() if age_ms <= self._ttl * 1000])
         columns: list[list[object]] = [[], [], [], [], [], []]
+        wedged = []
         for worker_id, data in samples.items():
             sample = read_sample(data)
             if sample is None:
@@ -155,10 +163,14 @@ class Registry:
             row = (worker_id, ages[worker_id], sample.registered_status, load, score, figures(sample))
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
+            if sample.wedged:
+                wedged.append((worker_id, sample.queues))
         [written] = await self._database.fetch("heartbeats", LEADERSHIP, term, *columns)
         if not written["leads"]:
             self.leader.deposed()
-        elif self._hears_everybody(ages):
+            return
+        await pass_over(self._engine, wedged)
+        if self._hears_everybody(ages):
             await self._mark_stale(term)
 
     async def _mark_stale(self, term: int) -> None:

@@ -107,6 +107,7 @@ class Worker:
         )
         self._asking: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.TimerHandle | None = None
+        self._silent = False
         self._end_asked = asyncio.Event()
         self._restart = False
         self._control = Control(
@@ -201,8 +202,10 @@ class Worker:
         logger.info("worker stopped: %s", self.worker_id)
 
     def free_slots(self) -> int:
-        """How many more jobs may be taken now; none while endings pile up because PostgreSQL does not keep pace."""
-        if self._settler.unsettled > max(1000, 4 * self._concurrency):
+        """How many more jobs may be taken now; none while endings pile up because PostgreSQL does not keep pace, and
+        while nobody can have heard of this worker for two beats.
+        """
+        if self._silent or self._settler.unsettled > max(1000, 4 * self._concurrency):
             return 0
         return self._concurrency - self._runner.taken
 
@@ -305,6 +308,9 @@ class Worker:
             logger.warning("redis wants a job stopped that nobody cancelled, it goes on: %s:%d", *attempt.lease.key)
 
     def _tick(self) -> None:
+        before, self._silent = self._silent, self._engine.core.silence_ms() > 2000 * self._settings.heartbeat_seconds
+        if before and not self._silent:
+            self._feed.wake()
         self._engine.core.tick(len(self._runner.attempts), self._concurrency, *self._runner.counted)
         self._ticker = asyncio.get_running_loop().call_later(_TICK, self._tick)
 

@@ -31,6 +31,13 @@ LEGAL: Final[dict[str, dict[str, str]]] = {
         "missed": "'one'",
         "next_at": "now()",
     },
+    "suspicions": {
+        "worker_id": "gen_random_uuid()",
+        "observer": "'a'",
+        "term": "1",
+        "phi": "8",
+        "dead": "false",
+    },
     "leaders": {"leadership": "'a'", "term": "1", "holder": "'a'"},
     "job_dependencies": {"job_id": "'{job}'", "depends_on_job_id": "'{parent}'"},
 }

@@ -1,6 +1,6 @@
 -- Copy what Redis knows of the fleet: one statement whatever its size, and nothing if another leads by now. The share lock holds a
 -- successor's term back until this is committed. A worker that was declared failed and is heard of again has not failed; one that
--- stopped stays stopped.
+-- stopped stays stopped, and a suspected one stays suspected by the beat that was known before.
 WITH own AS (
     SELECT term FROM {schema}.leaders WHERE leadership = $1 AND term = $2 FOR SHARE
 ), heard AS (
@@ -13,6 +13,7 @@ WITH own AS (
         stopped_at = NULL, updated_at = now()
     FROM heard AS h, own
     WHERE w.worker_id = h.worker_id AND w.status <> 'STOPPED' AND h.at > COALESCE(w.stopped_at, w.last_heartbeat)
+        AND (w.status <> 'SUSPECT' OR w.health ->> 'beat' IS DISTINCT FROM h.health::jsonb ->> 'beat')
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM own) AS leads, (SELECT count(*) FROM written) AS written

@@ -27,6 +27,7 @@ pub(crate) enum Answer {
     Depths(Depths),
     Beats(HashMap<String, Vec<u8>>),
     Roster(Vec<(String, u64)>),
+    Heard((i64, Vec<(String, i64)>)),
     Series(HashMap<String, Vec<String>>),
 }
 
@@ -87,6 +88,7 @@ impl Answer {
             Self::Server(server) => types::ServerInfo::from(server).into_bound_py_any(py),
             Self::Depths(depths) => types::Depths::from(depths).into_bound_py_any(py),
             Self::Roster(roster) => roster.into_bound_py_any(py),
+            Self::Heard(heard) => heard.into_bound_py_any(py),
             Self::Series(series) => series.into_bound_py_any(py),
             Self::Beats(beats) => {
                 let alive = PyDict::new(py);

@@ -307,6 +307,14 @@ impl Core {
         self.submit(done, |store| async move { store.roster().await.map(Answer::Roster) })
     }
 
+    fn heard(&self, done: Py<PyAny>) -> PyResult<()> {
+        self.submit(done, |store| async move { store.heard().await.map(Answer::Heard) })
+    }
+
+    fn pass_over(&self, done: Py<PyAny>, queue: String, worker_ids: Vec<String>) -> PyResult<()> {
+        self.submit(done, |store| async move { store.pass_over(&queue, &worker_ids).await.map(Answer::Count) })
+    }
+
     fn series(&self, done: Py<PyAny>, worker_ids: Vec<String>) -> PyResult<()> {
         self.submit(done, |store| async move { store.series(&worker_ids).await.map(Answer::Series) })
     }
@@ -353,6 +361,11 @@ impl Core {
 
     fn wedged(&self) -> bool {
         lock(&self.heartbeat).as_ref().is_some_and(Heartbeat::wedged)
+    }
+
+    fn silence_ms(&self) -> u64 {
+        let silence = lock(&self.heartbeat).as_ref().map(Heartbeat::silence).unwrap_or_default();
+        u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn held(&self) -> usize {

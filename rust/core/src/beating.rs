@@ -85,6 +85,7 @@ impl Beating {
 
     /// One beat of these members; whether all went well.
     async fn beat(&mut self, members: &[Arc<Member>], planned: Instant) -> bool {
+        let began = Instant::now();
         let outcome = {
             // A beat that takes long must not hold up the watch over trust: both run at the same time.
             let beat = self.send(members, planned);
@@ -103,6 +104,9 @@ impl Beating {
             for member in members {
                 (member.events)(Event::RedisDown);
             }
+        }
+        if outcome.is_ok() {
+            self.hub.beaten(began);
         }
         self.down = outcome.is_err();
         outcome.is_ok()

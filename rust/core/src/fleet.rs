@@ -15,6 +15,13 @@ use crate::{
 impl Store {
     /// Every worker that was heard of lately, and how long ago, ms by the server's clock. 10,000 take the server 3 ms.
     pub async fn roster(&self) -> Result<Vec<(String, u64)>> {
+        let (now_ms, entries) = self.heard().await?;
+        let age = |heard_ms: i64| u64::try_from(now_ms.saturating_sub(heard_ms)).unwrap_or_default();
+        Ok(entries.into_iter().map(|(worker_id, heard_ms)| (worker_id, age(heard_ms))).collect())
+    }
+
+    /// The server's time, ms, and when by it every worker was heard of last.
+    pub async fn heard(&self) -> Result<(i64, Vec<(String, i64)>)> {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("TIME");
         pipeline.cmd("ZRANGE").arg(self.keys.roster()).arg(0).arg(-1).arg("WITHSCORES");
@@ -27,8 +34,19 @@ impl Store {
         let entries: Vec<(String, f64)> =
             redis::from_redis_value(next()?).map_err(|_| Error::unexpected_reply("roster"))?;
         #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
-        let age = |heard: f64| u64::try_from(now_ms.saturating_sub(heard as i64)).unwrap_or_default();
-        Ok(entries.into_iter().map(|(worker_id, heard)| (worker_id, age(heard))).collect())
+        let whole = |heard: f64| heard as i64;
+        Ok((now_ms, entries.into_iter().map(|(worker_id, heard)| (worker_id, whole(heard))).collect()))
+    }
+
+    /// Wakes these workers for this queue no more until they ask it for jobs again; how many were idle in it.
+    pub async fn pass_over(&self, queue: &str, worker_ids: &[String]) -> Result<usize> {
+        let keys = self.keys.queue(queue)?;
+        let mut were = 0;
+        for chunk in worker_ids.chunks(CHUNK) {
+            let value = self.link.query("pass_over", redis::cmd("ZREM").arg(&keys.idle).arg(chunk)).await?;
+            were += redis::from_redis_value::<usize>(value).map_err(|_| Error::unexpected_reply("pass_over"))?;
+        }
+        Ok(were)
     }
 
     /// The series of these workers, newest sample first: JSON arrays, see `beat`.

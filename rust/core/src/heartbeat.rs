@@ -8,9 +8,10 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -77,6 +78,9 @@ pub(crate) struct Hub {
     process: u32,
     members: Mutex<Members>,
     pub changed: Notify,
+    born: Instant,
+    /// When the latest beat that came through was sent, ms after birth.
+    beaten_ms: AtomicU64,
 }
 
 #[derive(Default)]
@@ -127,6 +131,12 @@ impl Hub {
         Changes { joined, left, over }
     }
 
+    /// A beat that was sent then has come through.
+    pub(crate) fn beaten(&self, sent: Instant) {
+        let at = sent.saturating_duration_since(self.born).as_millis();
+        self.beaten_ms.store(u64::try_from(at).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     fn join(&self, member: Arc<Member>) {
         lock(&self.members).joined.push(member);
         self.changed.notify_one();
@@ -172,7 +182,8 @@ impl Heartbeat {
             return Ok(Self { member, hub });
         }
         let (members, changed) = (Mutex::default(), Notify::new());
-        let hub = Arc::new(Hub { options: common.clone(), rhythm, process, members, changed });
+        let (born, beaten_ms) = (Instant::now(), AtomicU64::new(0));
+        let hub = Arc::new(Hub { options: common.clone(), rhythm, process, members, changed, born, beaten_ms });
         hub.join(Arc::clone(&member));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::unavailable)?;
         let beating = Beating::new(Arc::clone(&hub), Keys::new(common.prefix.clone())?, common, rhythm);
@@ -198,6 +209,13 @@ impl Heartbeat {
     #[must_use]
     pub fn wedged(&self) -> bool {
         self.member.pulse.wedged()
+    }
+
+    /// For how long nobody can have heard of this worker: since the latest beat that came through was sent.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        let beaten = Duration::from_millis(self.hub.beaten_ms.load(Ordering::Relaxed));
+        self.hub.born.elapsed().saturating_sub(beaten)
     }
 
     /// Leaves, takes back the sign of life and waits for both; may be called twice.
