@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/guarantees.md").read_text()
+LOGS = ("logger.warning", "logger.error", "logger.exception")
 NAMED = sorted(set(re.findall(r"`((?:tests|rust)/[\w/]+\.(?:py|rs))::(\w+)`", PAGE)))
 
 
@@ -33,3 +35,28 @@ def test_every_page_that_is_named_is_there(page):
     names = re.findall(r"`((?:docs|bench|migrations|deploy)/[\w./-]+)`", (ROOT / page).read_text())
     missing = [name for name in names if not (ROOT / name).exists()]
     assert not missing
+
+
+def alarms() -> set[str]:
+    """The first four words of every line that tenure logs because something is not as it should be."""
+    package = ROOT / "python/tenure"
+    calls = [
+        node
+        for path in (*package.glob("*.py"), *(package / "cli").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in LOGS
+    ]
+    return {" ".join(re.split(r" ?[%:(]", node.args[0].value)[0].split()[:4]) for node in calls}
+
+
+def test_every_alarm_has_its_runbook():
+    pages = "\n".join(path.read_text() for path in (ROOT / "docs/operations").glob("*.md"))
+    assert len(alarms()) > 30
+    assert not [alarm for alarm in sorted(alarms()) if f"`{alarm}" not in pages]
+
+
+def test_every_finding_of_the_doctor_has_its_runbook():
+    page = (ROOT / "docs/operations/stores.md").read_text()
+    found = set(re.findall(r'"((?:redis|postgresql) [\w-]+)",', (ROOT / "python/tenure/_checks.py").read_text()))
+    assert len(found) >= 7
+    assert not [name for name in sorted(found) if f"`{name}`" not in page]
