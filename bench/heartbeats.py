@@ -56,7 +56,7 @@ async def heartbeats(here: Space, each: int, every_ms: int, leases: int, seconds
     await path.enqueue(path.jobs(max(1, _PROCESSES * each * leases)))
     with ExitStack() as undo:
         client = undo.enter_context(redis.from_url(here.servers.redis_url))
-        processes = [undo.enter_context(_beating(here, each, every_ms, leases)) for _ in range(_PROCESSES)]
+        processes = [undo.enter_context(beating(here, each, every_ms, leases)) for _ in range(_PROCESSES)]
         for process in processes:
             assert process.stdout is not None
             if process.stdout.readline() != b"ready\n":
@@ -64,7 +64,9 @@ async def heartbeats(here: Space, each: int, every_ms: int, leases: int, seconds
         pids = [process.pid for process in processes]
         await asyncio.sleep(every_ms / 1000)  # until their first beats, which come at once, are over
         beats, earlier, began = _beats(client), cost(here.servers, pids), time.perf_counter()
-        late = await _lateness(client, f"{here.name}:fleet:roster", every_ms, seconds)
+        late = Histogram()
+        for one in await lateness(client, f"{here.name}:fleet:roster", every_ms, seconds):
+            late.record(max(0.0, one))
         took = time.perf_counter() - began
         used, beats = cost(here.servers, pids) - earlier, _beats(client) - beats
         resident = resident_mb(pids[0])
@@ -88,21 +90,24 @@ async def heartbeats(here: Space, each: int, every_ms: int, leases: int, seconds
     )
 
 
-async def _lateness(client: redis.Redis, roster: str, every_ms: int, seconds: float) -> Histogram:
-    """Follow every worker's entry in the roster: when the server heard of it, ms by its own clock."""
-    late, heard = Histogram(), dict[bytes, float]()
+async def lateness(client: redis.Redis, roster: str, every_ms: int, seconds: float) -> list[float]:
+    """How much later than planned beats arrive, s, or sooner: by every worker's entry in the roster, which says when
+    the server heard of it by its own clock.
+    """
+    late, heard = list[float](), dict[bytes, float]()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         await asyncio.sleep(every_ms / 1000 / _LOOKS)
         for worker, at in client.zrange(roster, 0, -1, withscores=True):
             before = heard.get(worker, at)
             if at > before:
-                late.record(max(0.0, (at - before - every_ms) / 1000))
+                late.append((at - before - every_ms) / 1000)
             heard[worker] = at
     return late
 
 
-def _beating(here: Space, each: int, every_ms: int, leases: int) -> subprocess.Popen[bytes]:
+def beating(here: Space, each: int, every_ms: int, leases: int) -> subprocess.Popen[bytes]:
+    """A process full of workers; it says `ready`, and ends with its input."""
     command = [sys.executable, "-m", "bench.hearts", QUEUE, str(each), str(every_ms), str(leases)]
     return subprocess.Popen(command, env=here.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bench.backlog import backlog
+from bench.detection import detection
 from bench.heartbeats import heartbeats
 from bench.held import held
 from bench.idle import idle, idle_crew, import_ms
@@ -104,6 +105,10 @@ def _heartbeats(session: Session) -> list[Row]:
     return [*rows, session.row(heartbeats, 5000, 10_000, 0, 120.0)]
 
 
+def _detection(session: Session) -> list[Row]:
+    return session.rows(detection, 20, 1.0) if session.quick else session.rows(detection, 1000, 20.0)
+
+
 def _backlog(session: Session) -> list[Row]:
     sizes = (200, 1000) if session.quick else (1_000, 10_000, 100_000)
     return [session.row(backlog, ready) for ready in (*sizes, *_million(session))]
@@ -163,6 +168,7 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "growth": _growth,
     "backlog": _backlog,
     "heartbeats": _heartbeats,
+    "detection": _detection,
     "idle": _idle,
     "held": _held,
     "locust": _locust,

@@ -17,6 +17,7 @@ RESULTS: Final = HERE / "results"
 # What tells two cases apart.
 _NAMES: Final = (
     "name",
+    "detector",
     "mode",
     "processes",
     "concurrency",

@@ -40,7 +40,7 @@ class Rhythm:
     def hear(self, heard_ms: int) -> None:
         """Another beat."""
         # One silence of an hour shall not excuse the next one: it counts as twice what was to be expected.
-        interval = min(heard_ms - self.heard_ms, round(2 * (self.limit_ms + PAUSE_MS)))
+        interval = min(heard_ms - self.heard_ms, round(2 * self.limit_ms + PAUSE_MS))
         if len(self._intervals) == WINDOW:
             oldest = self._intervals[0]
             self._sum -= oldest
@@ -93,7 +93,8 @@ class Detector:
 
         Args:
             threshold: of phi, above which a worker is suspected. Defaults to 8.
-            pause_ms: how much longer a suspected worker may be silent before it counts as dead. Defaults to 2000.
+            pause_ms: how much longer a suspected worker may be silent before it counts as dead; its mean interval,
+                where that is longer. Defaults to 2000.
         """
         self._z: Final = -NormalDist().inv_cdf(10.0**-threshold)
         self._pause_ms: Final = pause_ms
@@ -144,8 +145,8 @@ class Detector:
         return now_ms - rhythm.heard_ms > rhythm.limit_ms
 
     def dead(self, worker_id: str, now_ms: int) -> bool:
-        """Whether it still was above the threshold if the worker had merely paused."""
-        return self.late(worker_id, now_ms - self._pause_ms)
+        """Whether it still was above the threshold if the worker had merely paused, or one of its beats were lost."""
+        return self.late(worker_id, now_ms - round(max(self._pause_ms, self._rhythms[worker_id].mean_ms)))
 
     def phi(self, worker_id: str, now_ms: int) -> float:
         """How unlikely its silence is, 0 to 300."""
