@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults.namespaces import Namespace
 from tests.faults.stage import Stage
 from tests.servers import VALKEY, Postgres, Valkey
 
@@ -101,3 +103,19 @@ async def stage(
         replace(settings, statement_cache=statement_cache), fault_postgres, redis_server, tmp_path
     ) as stage:
         yield stage
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    """A namespace, or a skip where none may be made."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("a network namespace needs root and iproute2")
+    number = os.getpid() % 250
+    made = Namespace(f"tn{os.getpid()}", f"10.231.{number}.1", f"10.231.{number}.2")
+    try:
+        made.up()
+    except subprocess.CalledProcessError as error:
+        made.down()
+        pytest.skip(f"a network namespace is not permitted here: {error.stderr.decode().strip()}")
+    yield made
+    made.down()

@@ -9,18 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-# Every word of the registry about a worker, also one that is taken back at once.
-_LISTEN = (
-    "CREATE TABLE {s}.words AS SELECT pid, status FROM {s}.workers WHERE false",
-    (
-        "CREATE FUNCTION {s}.heard() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN INSERT INTO {s}.words VALUES (NEW.pid, NEW.status); RETURN NULL; END'"
-    ),
-    (
-        "CREATE TRIGGER heard AFTER UPDATE ON {s}.workers FOR EACH ROW WHEN (OLD.status <> NEW.status) "
-        "EXECUTE FUNCTION {s}.heard()"
-    ),
-)
+from tests.faults.words import listen, said
 
 
 @pytest.mark.parametrize(
@@ -31,8 +20,7 @@ async def test_no_healthy_worker_is_declared_failed(stage, measured, seconds):
     chance = random.Random(0)
     settings = replace(stage.settings, heartbeat_seconds=1.0, heartbeat_ttl_seconds=60.0, lease_seconds=30.0)
     schema = stage.direct.schema
-    for statement in _LISTEN:
-        await stage.sql.execute(statement.format(s=schema))
+    await listen(stage)
     far = stage.spawn(3, settings=settings)
     # a fourth one is not delayed: it sees and tells at once what it takes for a death
     stage.spawn(settings=replace(settings, redis_url=stage.direct.redis_url, postgres_url=stage.direct.postgres_url))
@@ -41,11 +29,10 @@ async def test_no_healthy_worker_is_declared_failed(stage, measured, seconds):
     while time.monotonic() < until:
         stage.redis.slow(chance.uniform(0.1, 1.0))  # in each direction
         await asyncio.sleep(chance.uniform(0.0, 1.0))  # a delay that does not change is none for beats
-    words = await stage.sql.fetch(f"SELECT status, count(*) FROM {schema}.words GROUP BY 1")
-    counts = {row["status"]: row["count"] for row in words}
-    measured(f"{seconds:g} s of 200 ms to 2 s of delay, workers declared failed", counts.get("FAILED", 0), "of 4")
-    measured(f"{seconds:g} s of 200 ms to 2 s of delay, workers suspected", counts.get("SUSPECT", 0), "times")
-    assert not counts.get("FAILED")
+    failed, suspected = await said(stage, "FAILED"), await said(stage, "SUSPECT")
+    measured(f"{seconds:g} s of 200 ms to 2 s of delay, workers declared failed", failed.total(), "of 4")
+    measured(f"{seconds:g} s of 200 ms to 2 s of delay, workers suspected", suspected.total(), "times")
+    assert not failed
     assert all(process.poll() is None for process in far)
     if seconds < 60:
         return

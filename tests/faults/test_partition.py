@@ -3,71 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import signal
-import subprocess
-from dataclasses import dataclass, replace
-
-import pytest
+from dataclasses import replace
 
 from tests.faults.proxy import Proxy
 
 PASSWORD = "of-this-test-only"
-
-
-@dataclass
-class Namespace:
-    """A network namespace at the end of a veth pair."""
-
-    name: str
-    here: str
-    there: str
-
-    def up(self) -> None:
-        """Make it."""
-        for command in (
-            f"netns add {self.name}",
-            f"link add {self.name}h type veth peer name {self.name}n netns {self.name}",
-            f"addr add {self.here}/30 dev {self.name}h",
-            f"link set {self.name}h up",
-            f"-n {self.name} addr add {self.there}/30 dev {self.name}n",
-            f"-n {self.name} link set {self.name}n up",
-            f"-n {self.name} link set lo up",
-        ):
-            subprocess.run(["ip", *command.split()], check=True, capture_output=True)
-
-    def part(self) -> None:
-        """Pull the cable: nothing passes, nobody is told."""
-        subprocess.run(["ip", "-n", self.name, "route", "add", "blackhole", f"{self.here}/32"], check=True)
-        subprocess.run(["ip", "route", "add", "blackhole", f"{self.there}/32"], check=True)
-
-    def join(self) -> None:
-        """Put it back."""
-        subprocess.run(["ip", "-n", self.name, "route", "del", "blackhole", f"{self.here}/32"], check=False)
-        subprocess.run(["ip", "route", "del", "blackhole", f"{self.there}/32"], check=False, capture_output=True)
-
-    def down(self) -> None:
-        """Remove it."""
-        subprocess.run(["ip", "route", "del", "blackhole", f"{self.there}/32"], check=False, capture_output=True)
-        subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "del", f"{self.name}h"], check=False, capture_output=True)
-
-
-@pytest.fixture
-def namespace():
-    """A namespace, or a skip where none may be made."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("a network namespace needs root and iproute2")
-    number = os.getpid() % 250
-    made = Namespace(f"tn{os.getpid()}", f"10.231.{number}.1", f"10.231.{number}.2")
-    try:
-        made.up()
-    except subprocess.CalledProcessError as error:
-        made.down()
-        pytest.skip(f"a network namespace is not permitted here: {error.stderr.decode().strip()}")
-    yield made
-    made.down()
 
 
 async def test_both_sides_of_a_partition(stage, namespace, measured):
