@@ -38,15 +38,15 @@ class Judge:
         self._valid: Final = timedelta(seconds=valid_seconds(settings))
 
     async def judge(self, term: int) -> bool:
-        """Write down what has become of those who are suspected; True if one of them has been heard of again.
+        """Write down what has become of those who are suspected; True if one that is called so has been heard of
+        again.
 
         One statement that finds nothing, while nobody is suspected.
         """
         rows = await self._database.fetch("suspects", self._valid)
         if not rows:
             return False
-        suspected = [row["worker_id"] for row in rows]
-        late = await self._late(suspected)
+        late = await self._late([row["worker_id"] for row in rows])
         if late:
             judged = await self._database.fetch("judge", self._leader.name, term, CONFIRMATIONS, self._valid, late)
             if not judged[0]["leads"]:
@@ -56,9 +56,9 @@ class Judge:
             for worker_id, status, _ in called:
                 logger.warning("worker is silent, now %s: %s", status, worker_id)
             await pass_over(self._engine, ((worker_id, queues) for worker_id, _, queues in called))
-        return len(late) < len(suspected)
+        return any(row["called"] and row["worker_id"] not in late for row in rows)
 
-    async def _late(self, worker_ids: list[str]) -> list[str]:
+    async def _late(self, worker_ids: list[str]) -> set[str]:
         """Which of them have been silent for longer than a beat."""
         now_ms, heard = await self._engine.heard()
         times = dict(heard)
@@ -68,7 +68,7 @@ class Judge:
             sample = read_sample(samples.get(worker_id, b""))
             return sample is None or now_ms - times.get(worker_id, 0) > sample.every_ms
 
-        return [worker_id for worker_id in worker_ids if late(worker_id)]
+        return {worker_id for worker_id in worker_ids if late(worker_id)}
 
 
 async def pass_over(engine: Engine, workers: Iterable[tuple[str, Iterable[str]]]) -> None:

@@ -121,8 +121,11 @@ class Registry:
         while self._workers:
             pause = await self._round()
             await asyncio.sleep(pause)
+        # At once, so that a worker that enters now begins anew.
+        self._task = None
         await self._observer.stop()
-        await self.leader.resign()
+        if self._task is None:
+            await self.leader.resign()
 
     async def _round(self) -> float:
         """Do what is due while this process leads; seconds until to look again."""

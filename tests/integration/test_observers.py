@@ -238,3 +238,36 @@ async def test_a_large_fleet_has_as_many_observers_as_there_are_seats(fleet, eve
     # whoever had none looks again within four seconds
     others = [one for one in observers if one is not gone]
     await eventually(lambda: sum(one.seated for one in others) == SEATS)
+
+
+async def test_a_worker_that_nobody_can_hear_leases_nothing(open_app, app, eventually):
+    """It knows by its own clock, and takes work again as soon as its beats come through."""
+
+    @app.job()
+    async def idle() -> None: ...
+
+    class Deaf:
+        """A core whose beats do not come through."""
+
+        def __init__(self, core):
+            self.core = core
+
+        def __getattr__(self, name):
+            return getattr(self.core, name)
+
+        def silence_ms(self):
+            return round(3000 * BEAT)
+
+    await open_app(app)
+    async with app.worker() as worker:
+        core = worker._engine.core
+        assert core.silence_ms() < 2000 * BEAT
+        worker._engine.core = Deaf(core)
+        await eventually(lambda: worker.free_slots() == 0)
+        job = await idle.enqueue()
+        await asyncio.sleep(0.3)  # in which it would have been done
+        assert (await job.info()).status == "PENDING"
+        worker._engine.core = core
+        began = time.monotonic()
+        await job.result(timeout=5)
+        assert time.monotonic() - began < 1.0

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use common::{Server, eventually, job, listening, sink, wait_for};
 use redis::Commands as _;
@@ -193,6 +193,10 @@ async fn the_workers_of_a_process_share_a_beat_and_each_hears_of_its_own() {
     roster.sort();
     assert_eq!(roster.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["one", "three", "two"]);
     assert!(roster.iter().all(|(_, age_ms)| *age_ms < 400), "{roster:?}");
+    let (now_ms, heard) = store.heard().await.unwrap();
+    assert_eq!(heard.len(), 3);
+    assert!(heard.iter().all(|(_, heard_ms)| (0..400).contains(&(now_ms - heard_ms))), "{now_ms} {heard:?}");
+    assert!(beating[0].silence() < Duration::from_millis(400), "{:?}", beating[0].silence());
     let series = store.series(&names).await.unwrap();
     assert!(series["one"].len() > 2 && series["four"].is_empty());
     assert!(series["one"].iter().all(|line| line.starts_with('[') && line.ends_with(']')));
@@ -222,9 +226,25 @@ async fn the_workers_of_a_process_share_a_beat_and_each_hears_of_its_own() {
     let again = Heartbeat::start(options.clone(), Arc::clone(held), Arc::clone(events), rhythm, "{}").unwrap();
     let beats = async || store.beats(&names).await.unwrap().len();
     while beats().await == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     again.stop();
+}
+
+#[tokio::test]
+async fn who_is_passed_over_is_woken_when_it_asks_again() {
+    let server = Server::start();
+    let options = server.options("one");
+    let (store, _) = Store::connect(options.clone(), Store::held_for(&options)).await.unwrap();
+    store.set_generation(Q).await.unwrap();
+    store.lease(Q, 1).await.unwrap();
+    let idle = async || store.depths(Q).await.unwrap().idle;
+    assert_eq!(idle().await, 1);
+    assert_eq!(store.pass_over(Q, &["two".into()]).await.unwrap(), 0);
+    assert_eq!(store.pass_over(Q, &["one".into(), "two".into()]).await.unwrap(), 1);
+    assert_eq!(idle().await, 0);
+    store.lease(Q, 1).await.unwrap();
+    assert_eq!(idle().await, 1);
 }
 
 #[tokio::test]
@@ -240,7 +260,7 @@ async fn one_leads_until_it_resigns_or_its_time_is_over() {
     assert!(one.resign("x").await.unwrap());
     assert_eq!(two.lead("x", 20).await.unwrap(), 0);
     while one.lead("x", 60_000).await.unwrap() > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(two.lead("x y", 20).await.is_err());
 }
