@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import sys
 import traceback
 from collections import OrderedDict
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tenure._observer import UUID
 from tenure.errors import InvalidInput, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tenure.control")
 
-_UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REMEMBERED: Final = 64
 _LONGEST: Final = 256 * 1024  # characters of an answer
 
@@ -52,7 +51,7 @@ class Control:
     def on_event(self, text: str) -> None:
         """Do what one message asks: the id of who asks, that of the question, a verb and perhaps its argument."""
         asker, question, verb, argument = [*text.split(" ", 3), "", "", ""][:4]
-        if not (_UUID.fullmatch(asker) and _UUID.fullmatch(question)):
+        if not (UUID.fullmatch(asker) and UUID.fullmatch(question)):
             logger.warning("a message that steers nothing was passed over: %.100r", text)
             return
         reply = self._replies.get(question)

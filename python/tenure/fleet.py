@@ -10,7 +10,7 @@ import msgspec
 from tenure import _validate
 from tenure._control import Reply
 from tenure._engine import new_ids
-from tenure.errors import NoAnswer, WorkerNotFound, WorkerRefused
+from tenure.errors import NoAnswer, StoreUnavailable, WorkerNotFound, WorkerRefused
 
 if TYPE_CHECKING:
     from tenure._database import Database
@@ -37,7 +37,7 @@ class Fleet:
         self._database = database
         self._engine = engine
         self._questions: dict[str, asyncio.Future[Reply]] = {}
-        self._listens = False
+        self._listening: asyncio.Event | None = None
 
     async def find(self, which: str) -> list[str]:
         """The ids of live workers that have this id, name or host, newest first.
@@ -76,6 +76,8 @@ class Fleet:
 
     def on_event(self, event: Event) -> None:
         """Hear an answer."""
+        if event.kind == "reconnected" and self._listening is not None:
+            self._listening.set()
         if event.kind != "answer":
             return
         question, _, text = event.text.partition(" ")
@@ -87,13 +89,21 @@ class Fleet:
         except msgspec.MsgspecError as error:
             waiting.set_exception(NoAnswer(f"the answer is none: {error}"))
 
+    async def _listen(self, timeout: float) -> None:  # noqa: ASYNC109 - part of the API
+        """Be subscribed before anything is asked: a worker that is told to stop may answer once, and be gone."""
+        if self._listening is None:
+            self._listening = asyncio.Event()
+            self._engine.core.listen()
+        try:
+            await asyncio.wait_for(self._listening.wait(), timeout)
+        except TimeoutError as error:
+            raise StoreUnavailable(f"redis cannot be listened to within {timeout:g} s, nothing was asked") from error
+
     async def _ask(self, worker_id: str, what: str, timeout: float) -> str:  # noqa: ASYNC109 - part of the API
         _validate.seconds("timeout", timeout)
         worker_id = _validate.job_id(worker_id, "worker_id")
         await self.find(worker_id)
-        if not self._listens:
-            self._listens = True
-            self._engine.core.listen()
+        await self._listen(timeout)
         [question] = new_ids(1)
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._questions[question] = waiting
