@@ -90,7 +90,12 @@ impl Link {
     pub(crate) async fn pipeline(&self, verb: &'static str, pipeline: &Pipeline, count: usize) -> Result<Vec<Value>> {
         let (mut manager, epoch) = self.current();
         let answer = timeout(self.patience, manager.req_packed_commands(pipeline, 0, count)).await;
-        self.heard(epoch, answer)?.map_err(|error| Error::from_redis(verb, &error))
+        let answers = self.heard(epoch, answer)?.map_err(|error| Error::from_redis(verb, &error))?;
+        // Here an error is one of the answers.
+        if answers.iter().any(|answer| matches!(answer, Value::ServerError(error) if error.code() == "READONLY")) {
+            self.replace(epoch);
+        }
+        Ok(answers)
     }
 
     /// One script on one queue.
