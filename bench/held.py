@@ -7,17 +7,21 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bench.cost import cost
 from tenure.bench import sink
 from tenure.bench.fleet import check, fleet, ready
 from tenure.bench.payload import arguments
 
 if TYPE_CHECKING:
+    from asyncpg import Connection
+
     from bench.space import Space
     from tenure import Tenure
 
 _BATCH: Final = 500
 _AHEAD: Final = 3000  # jobs that wait, so that the worker never does
 _QUARTER: Final = 4
+_WAL: Final = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"
 _FREE: Final = 60.0  # seconds without the transaction; more only adds rows
 
 
@@ -29,6 +33,10 @@ class Held:
         seconds: with the transaction held open; before that as long without, but at most a minute.
         last_quarter_per_second: of the held time; what grows with it shows here.
         kept_percent: the last quarter's rate, of the free one.
+        free_postgres_us, last_postgres_us: CPU of PostgreSQL a job, its vacuum and checkpoints included; freely and in
+            the last quarter. None where the server is somewhere else.
+        free_worker_us, last_worker_us: CPU of the worker process a job.
+        free_wal_bytes, last_wal_bytes: of PostgreSQL's log a job.
     """
 
     mode: str
@@ -38,6 +46,22 @@ class Held:
     last_quarter_per_second: float
     kept_percent: float
     dead_rows: int
+    free_postgres_us: float | None
+    last_postgres_us: float | None
+    free_worker_us: float
+    last_worker_us: float
+    free_wal_bytes: float
+    last_wal_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """A stretch of work: jobs a second, and what each cost."""
+
+    per_second: float
+    postgres_us: float | None
+    worker_us: float
+    wal_bytes: float
 
 
 class _Stream:
@@ -61,6 +85,16 @@ class _Stream:
                 await asyncio.sleep(0.002)
         return (sink.count(self._here.sink) - first) / took
 
+    async def phase(self, seconds: float, connection: Connection, workers: list[int]) -> _Phase:
+        """The same, with what it cost."""
+        first, earlier = sink.count(self._here.sink), cost(self._here.servers, workers)
+        wal = await connection.fetchval(_WAL)
+        per_second = await self.run(seconds)
+        spent, jobs = cost(self._here.servers, workers) - earlier, max(1, sink.count(self._here.sink) - first)
+        postgres_us = None if spent.postgres is None else round(spent.postgres / jobs * 1e6, 1)
+        wal_bytes = float(await connection.fetchval(_WAL) - wal) / jobs
+        return _Phase(per_second, postgres_us, round(spent.workers / jobs * 1e6, 1), round(wal_bytes, 1))
+
 
 async def held(here: Space, mode: str, seconds: float) -> Held:
     """Work freely for a while, then under a snapshot that somebody keeps."""
@@ -69,10 +103,11 @@ async def held(here: Space, mode: str, seconds: float) -> Held:
         async with here.producer() as app, here.connection() as idle:
             stream = _Stream(here, app, mode)
             await stream.run(min(seconds / 2, 5.0))  # warms up
-            free = await stream.run(min(seconds, _FREE))
+            pids = [worker.pid for worker in workers]
+            free = await stream.phase(min(seconds, _FREE), idle, pids)
             async with idle.transaction(isolation="repeatable_read", readonly=True):
                 await idle.fetchval("SELECT count(*) FROM pg_class")  # takes the snapshot
-                quarters = [await stream.run(seconds / _QUARTER) for _ in range(_QUARTER)]
+                quarters = [await stream.phase(seconds / _QUARTER, idle, pids) for _ in range(_QUARTER)]
                 check(here, workers)
             dead = await idle.fetchval(
                 "SELECT sum(n_dead_tup)::bigint FROM pg_stat_user_tables WHERE schemaname = $1", here.name
@@ -81,9 +116,15 @@ async def held(here: Space, mode: str, seconds: float) -> Held:
     return Held(
         mode=mode,
         seconds=seconds,
-        free_per_second=round(free, 1),
-        held_per_second=round(sum(quarters) / _QUARTER, 1),
-        last_quarter_per_second=round(quarters[-1], 1),
-        kept_percent=round(quarters[-1] / max(free, 1e-9) * 100, 1),
+        free_per_second=round(free.per_second, 1),
+        held_per_second=round(sum(quarter.per_second for quarter in quarters) / _QUARTER, 1),
+        last_quarter_per_second=round(quarters[-1].per_second, 1),
+        kept_percent=round(quarters[-1].per_second / max(free.per_second, 1e-9) * 100, 1),
         dead_rows=dead,
+        free_postgres_us=free.postgres_us,
+        last_postgres_us=quarters[-1].postgres_us,
+        free_worker_us=free.worker_us,
+        last_worker_us=quarters[-1].worker_us,
+        free_wal_bytes=free.wal_bytes,
+        last_wal_bytes=quarters[-1].wal_bytes,
     )
