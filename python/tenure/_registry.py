@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,7 @@ logger = logging.getLogger("tenure.registry")
 LEADERSHIP: Final = "registry"
 _LONGEST: Final = 10.0  # seconds between two copies
 _AFTER_A_FAULT: Final = 1.0
+_FAREWELL: Final = 2.0
 _MOST: Final = 1000
 
 
@@ -86,12 +88,11 @@ class Registry:
 
     async def stop(self) -> None:
         """Stand for the leadership no longer, and give it up if it is this process's."""
-        await self._observer.stop()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await self.leader.resign()
+            await self._stand_down()
 
     async def _change(self, worker_id: str, row: dict[str, object] | None, status: str) -> None:
         done = asyncio.get_running_loop().create_future()
@@ -119,13 +120,17 @@ class Registry:
 
     async def _run(self) -> None:
         while self._workers:
-            pause = await self._round()
-            await asyncio.sleep(pause)
-        # At once, so that a worker that enters now begins anew.
-        self._task = None
-        await self._observer.stop()
-        if self._task is None:
-            await self.leader.resign()
+            while self._workers:
+                pause = await self._round()
+                await asyncio.sleep(pause)
+            await self._stand_down()
+            if self._workers:  # one has entered meanwhile
+                self._observer.start()
+
+    async def _stand_down(self) -> None:
+        """Give up both seats, which spares their successors a wait; not longer than that wait would be worth."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(self._observer.stop(), self.leader.resign()), _FAREWELL)
 
     async def _round(self) -> float:
         """Do what is due while this process leads; seconds until to look again."""
