@@ -47,6 +47,7 @@ GRANT INSERT (
 GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT (job_id, depends_on_job_id)
     ON :"schema".job_dependencies TO :"producer";
 GRANT SELECT (worker_id, status, queues) ON :"schema".workers TO :"producer";
+GRANT SELECT ON :"schema".paused_queues TO :"producer", :"worker";
 
 GRANT SELECT (job_id, status, result, result_format, error) ON :"schema".jobs TO :"results";
 
@@ -79,6 +80,7 @@ GRANT UPDATE (
 ) ON :"schema".jobs TO :"operator";
 GRANT UPDATE (satisfied_at) ON :"schema".job_dependencies TO :"operator";
 GRANT UPDATE (paused, triggers, next_at, updated_at), DELETE ON :"schema".schedules TO :"operator";
+GRANT INSERT (queue, reason), UPDATE (reason), DELETE ON :"schema".paused_queues TO :"operator";
 -- UPDATE of one column that nothing reads: the right to lock the rows that are deleted
 GRANT DELETE, UPDATE (failed_at) ON :"schema".dead_letter_queue TO :"operator";
 GRANT EXECUTE ON FUNCTION :"schema".get_runnable_jobs(integer) TO :"operator";
@@ -92,6 +94,6 @@ GRANT SELECT (execution_id, job_id, worker_id, attempt, status, started_at, comp
     ON :"schema".job_executions TO :"metrics";
 GRANT SELECT (dlq_id, original_job_id, queue, job_type, priority, attempts, reason, failed_at, created_at)
     ON :"schema".dead_letter_queue TO :"metrics";
-GRANT SELECT ON :"schema".workers, :"schema".leaders, :"schema".suspicions TO :"metrics";
+GRANT SELECT ON :"schema".workers, :"schema".leaders, :"schema".suspicions, :"schema".paused_queues TO :"metrics";
 
 COMMIT;

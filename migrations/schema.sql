@@ -148,6 +148,18 @@ constraint leaders.leaders_term_positive CHECK ((term > 0))
 
 CREATE UNIQUE INDEX leaders_pkey ON gap006.leaders USING btree (leadership);
 
+-- TABLE paused_queues
+
+column paused_queues.queue text not null
+column paused_queues.reason text not null default ''::text
+column paused_queues.paused_at timestamp with time zone not null default now()
+
+constraint paused_queues.paused_queues_pkey PRIMARY KEY (queue)
+constraint paused_queues.paused_queues_queue_length CHECK (((octet_length(queue) >= 1) AND (octet_length(queue) <= 128)))
+constraint paused_queues.paused_queues_reason_length CHECK ((octet_length(reason) <= 1024))
+
+CREATE UNIQUE INDEX paused_queues_pkey ON gap006.paused_queues USING btree (queue);
+
 -- TABLE schedules with fillfactor=70
 
 column schedules.schedule_name text not null

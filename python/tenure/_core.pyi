@@ -307,6 +307,8 @@ class Core:
         """Give running jobs (id, fence) without a lease one of full length; how many."""
     def set_generation(self, done: Future[bool], queue: str) -> None:
         """Declare the queue built; False if it was."""
+    def pause(self, done: Future[bool], queue: str, paused: bool, building: bool) -> None:
+        """Lease nothing of the queue from now on, or again; False if that was so before."""
     def rouse(self, done: Future[int], queue: str, workers: list[str]) -> None:
         """Enter workers as idle that were forgotten, and wake as many as the ready jobs need; how many."""
     def ask(self, done: Future[int], worker_id: str, text: str) -> None:

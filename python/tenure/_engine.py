@@ -157,6 +157,12 @@ class Engine:
         """Declare the queue built; True if it was not before."""
         return await self._call(self.core.set_generation, queue)
 
+    async def pause(self, queue: str, *, paused: bool, building: bool = False) -> bool:
+        """Lease nothing of the queue from now on, or again; False if that was so before. With `building` the queue is
+        declared built by it.
+        """
+        return await self._call(self.core.pause, queue, paused, building)
+
     async def rouse(self, queue: str, workers: list[str]) -> int:
         """Enter workers as idle that Redis has forgotten, and wake as many as the ready jobs need; how many."""
         return await self._call(self.core.rouse, queue, workers)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tenure._engine import NoGeneration
+from tenure._pauses import declare_built
 from tenure._publish import load_descriptors
 from tenure._reconcile import FIRST_ID, MOST_RECENT, NOT_AT_ALL, PAGE, mend_recent, pages
 from tenure.errors import StoreUnavailable
@@ -130,7 +131,7 @@ class Rebuilder:
             for descriptors in (await load_descriptors(self._database, ids)).values():
                 await self._engine.rebuild(queue, descriptors)
             pushed += ids
-        await self._engine.set_generation(queue)
+        await declare_built(self._database, self._engine, queue)
         await self._forget_cancelled(queue, list(pushed))
         # Jobs committed behind the page that would have had them, whose pushes were refused.
         await mend_recent(self._database, self._engine, queue, time.monotonic() - began + _RECENT, NOT_AT_ALL)

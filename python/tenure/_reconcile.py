@@ -7,6 +7,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from tenure._pauses import follow
 from tenure._publish import load_descriptors
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Reconciler:
             StoreUnavailable: a store is away.
         """
         began = time.monotonic()
+        await follow(self._database, self._engine, self._queue)
         if began < self._again:
             pushed = await mend_recent(
                 self._database, self._engine, self._queue, _RECENT, first_id=first_id_since(_YOUNG)

@@ -16,6 +16,7 @@ from tenure.errors import IllegalTransition, JobNotFound, StoreUnavailable
 from tenure.fleet import Fleet
 from tenure.job import Execution, JobInfo
 from tenure.overview import Overview, look
+from tenure.queues import Queues
 from tenure.schedules import Schedules
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Admin:
         self._engine = engine
         self._publisher = publisher
         self.schedules: Final = Schedules(database)
+        self.queues: Final = Queues(database, engine)
         self.fleet: Final = Fleet(database, engine)
 
     async def show(self, job_id: str) -> JobInfo:

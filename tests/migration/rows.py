@@ -31,6 +31,7 @@ LEGAL: Final[dict[str, dict[str, str]]] = {
         "missed": "'one'",
         "next_at": "now()",
     },
+    "paused_queues": {"queue": "'default'"},
     "suspicions": {
         "worker_id": "gen_random_uuid()",
         "observer": "'a'",

@@ -64,6 +64,8 @@ ILLEGAL: list[tuple[str, str, Mapping[str, str]]] = [
     ("job_executions_ended_has_time", "job_executions", {"completed_at": "now()"}),
     ("dead_letter_queue_reason_known", "dead_letter_queue", {"reason": "'tired'"}),
     ("dead_letter_queue_priority_range", "dead_letter_queue", {"priority": "6"}),
+    ("paused_queues_queue_length", "paused_queues", {"queue": "''"}),
+    ("paused_queues_reason_length", "paused_queues", {"reason": "repeat('a', 1025)"}),
     ("schedules_name_length", "schedules", {"schedule_name": "''"}),
     ("schedules_cron_length", "schedules", {"cron": "repeat('*', 256)"}),
     ("schedules_timezone_length", "schedules", {"timezone": "''"}),

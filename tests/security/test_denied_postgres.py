@@ -87,6 +87,8 @@ FEW: dict[str, tuple[str, ...]] = {
     "UPDATE {s}.schedules SET next_at = now()": ("worker", "operator"),
     "UPDATE {s}.schedules SET paused = true": ("operator",),
     "DELETE FROM {s}.schedules": ("operator",),
+    "INSERT INTO {s}.paused_queues (queue) VALUES ('a')": ("operator",),
+    "DELETE FROM {s}.paused_queues": ("operator",),
     "SELECT * FROM {s}.schedules": ("worker", "operator"),
     "SELECT * FROM {s}.leaders": ("worker", "operator", "metrics"),
     "INSERT INTO {s}.leaders (leadership, term, holder) VALUES ('x', 1, 'x')": ("worker",),

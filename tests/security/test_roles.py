@@ -158,6 +158,8 @@ async def test_an_operator_looks_and_steers(access, eventually, nothing_refused)
     async with producer, crew, office:
         blocked = await double.options(delay=60).enqueue(1)
         child = await double.options(depends_on=[blocked], on_failure="cancel").enqueue(2)
+        await office.admin.queues.pause("default")
+        assert await office.admin.queues.resume("default")
         schedules = office.admin.schedules
         for steer in (schedules.pause, schedules.trigger, schedules.resume, schedules.remove):
             with pytest.raises(ScheduleNotFound):

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from tenure import __version__
-from tenure.cli import dlq, fleet, job, migrate, schedule
+from tenure.cli import dlq, fleet, job, migrate, queue, schedule
 from tenure.cli._output import escape
 from tenure.cli.bench import bench
 from tenure.cli.check import check
@@ -89,6 +89,7 @@ app: Final = typer.Typer(
 )
 app.add_typer(job.app, name="job")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(queue.app, name="queue")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(migrate.app, name="migrate")

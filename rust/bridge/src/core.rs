@@ -249,6 +249,10 @@ impl Core {
         self.submit(done, |store| async move { store.rouse(&queue, &workers).await.map(Answer::Count) })
     }
 
+    fn pause(&self, done: Py<PyAny>, queue: String, paused: bool, building: bool) -> PyResult<()> {
+        self.submit(done, |store| async move { store.pause(&queue, paused, building).await.map(Answer::Flag) })
+    }
+
     fn ask(&self, done: Py<PyAny>, worker_id: String, text: String) -> PyResult<()> {
         self.submit(done, |store| async move { store.ask(&worker_id, &text).await.map(Answer::Count) })
     }

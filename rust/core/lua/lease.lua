@@ -1,14 +1,16 @@
 -- Purpose: take up to `want` ready jobs, best priority first, first in first out inside a priority.
 -- Guarantee: a job is leased to one worker: an entry whose lease is live already is dropped as a double, one without descriptor is
 --   dropped for the reconciler to restore, and one whose lease was given before and is being rescued is dropped for the rescuer, who
---   would otherwise take the new one back too. Costs O(log n) per job whatever the queue's length. A worker is entered as idle exactly if
---   the queue ran out. Due jobs that it made ready and does not take wake idle workers: nobody else will.
+--   would otherwise take the new one back too. Of a paused queue nothing is leased. Costs O(log n) per job whatever the queue's length. A worker is entered as idle exactly if
+--   the queue ran out and is not paused. Due jobs that it made ready and does not take wake idle workers: nobody else will.
 -- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue
 -- ARGV: want, lease_ms, worker_id, promote_limit, queue, inbox_prefix
 -- Returns: NO_GENERATION | LEASED now_ms next_due_ms exhausted (id descriptor)*
 
-if redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
+local built = redis.call('GET', KEYS[1])
+if not built then return { 'NO_GENERATION' } end
 check_types()
+if built == 'paused' then return { 'LEASED', now_ms(), -1, 1 } end
 local rescuing = redis.call('ZCARD', KEYS[9]) > 0
 local want, now = tonumber(ARGV[1]), now_ms()
 local promoted = promote(tonumber(ARGV[4]), now)

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     job::{JobFence, member},
-    script::{GENERATION, MISSING, RESTORE, ROUSE},
+    script::{GENERATION, MISSING, PAUSE, RESTORE, ROUSE},
     store::{CHUNK, Store},
 };
 
@@ -51,6 +51,18 @@ impl Store {
         let keys = self.keys.queue(queue)?;
         let mut reply = self.link.script(&GENERATION, &keys, |_| {}).await?;
         Ok(reply.number().ok_or_else(|| Error::unexpected_reply(GENERATION.name))? == 1)
+    }
+
+    /// Leases nothing of the queue from now on, or again; false if that was so before. With `building` the queue is declared built by it.
+    pub async fn pause(&self, queue: &str, paused: bool, building: bool) -> Result<bool> {
+        let keys = self.keys.queue(queue)?;
+        let mut reply = self
+            .link
+            .script(&PAUSE, &keys, |command| {
+                command.arg(u8::from(paused)).arg(u8::from(building));
+            })
+            .await?;
+        Ok(reply.number().ok_or_else(|| Error::unexpected_reply(PAUSE.name))? == 1)
     }
 
     /// Enters as idle those of these workers that the server has forgotten, and wakes as many as the ready jobs need; how many. Without

@@ -74,6 +74,10 @@ verb!(
     EXTEND keeps, "extend", ["generation", "processing", "cancelled"]
 );
 verb!(
+    /// Lease nothing of a queue, or again.
+    PAUSE keeps, "pause", ["generation", "idle"]
+);
+verb!(
     /// Take back expired leases.
     RESCUE keeps, "rescue", ["generation", "processing", "rescue"]
 );
@@ -119,7 +123,7 @@ verb!(
 );
 
 /// Every script there is.
-pub static VERBS: [&Verb; 17] = [
+pub static VERBS: [&Verb; 18] = [
     &ENQUEUE,
     &REQUEUE,
     &LEASE,
@@ -133,6 +137,7 @@ pub static VERBS: [&Verb; 17] = [
     &MISSING,
     &RESTORE,
     &GENERATION,
+    &PAUSE,
     &ROUSE,
     &DUTY,
     &PRESENT,

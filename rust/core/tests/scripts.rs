@@ -284,3 +284,25 @@ async fn a_forgotten_queue_leaves_nothing() {
     assert_eq!(keys, Vec::<String>::new());
     assert!(matches!(store.lease(Q, 1).await, Err(Error::NoGeneration { .. })));
 }
+
+#[tokio::test]
+async fn a_paused_queue_leases_nothing_and_has_no_idle_workers() {
+    let server = Server::start();
+    let (store, _) = server.store_of(&server.options("one")).await;
+    assert!(matches!(store.pause(Q, true, false).await, Err(Error::NoGeneration { .. })));
+    assert!(store.pause(Q, true, true).await.unwrap(), "declared built, and paused");
+    assert!(!store.set_generation(Q).await.unwrap());
+    store.enqueue(Q, &[job("a", 3)]).await.unwrap();
+    let batch = store.lease(Q, 5).await.unwrap();
+    assert!(batch.leases.is_empty() && batch.exhausted);
+    assert_eq!(store.depths(Q).await.unwrap().idle, 0);
+    assert!(!store.pause(Q, true, false).await.unwrap(), "it was before");
+    assert!(store.pause(Q, false, false).await.unwrap());
+    assert_eq!(store.lease(Q, 5).await.unwrap().leases.len(), 1);
+    assert_eq!(store.depths(Q).await.unwrap().idle, 1);
+    // what is leased goes on, and who waits is not entered any more
+    assert!(store.pause(Q, true, false).await.unwrap());
+    let depths = store.depths(Q).await.unwrap();
+    assert_eq!((depths.idle, depths.processing), (0, 1));
+    assert_eq!(store.acknowledge(Q, &[("a".into(), 1)]).await.unwrap(), 1);
+}

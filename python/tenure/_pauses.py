@@ -1,0 +1,32 @@
+"""Bringing Redis after what PostgreSQL says of paused queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tenure._database import Database
+    from tenure._engine import Engine
+
+
+async def follow(database: Database, engine: Engine, queue: str) -> None:
+    """Pause or resume a queue in Redis as PostgreSQL has it; who waits is woken where it was resumed.
+
+    Raises:
+        NoGeneration: the queue is not built.
+        StoreUnavailable: a store is away.
+    """
+    paused = bool(await database.fetch("paused_queue", queue))
+    if await engine.pause(queue, paused=paused) and not paused:
+        # nobody was entered as idle meanwhile
+        workers = await database.fetch("workers_of_queue", queue)
+        await engine.rouse(queue, [str(row["worker_id"]) for row in workers])
+
+
+async def declare_built(database: Database, engine: Engine, queue: str) -> None:
+    """Give a queue its generation, paused from the first moment where it is."""
+    if await database.fetch("paused_queue", queue):
+        await engine.pause(queue, paused=True, building=True)
+    await engine.set_generation(queue)
+    # what was said since, and told to a queue that was not built
+    await follow(database, engine, queue)
