@@ -25,7 +25,8 @@ async def test_a_mass_of_lost_leases_comes_back_in_batches(stage, measured):
     for process in dying:
         process.send_signal(signal.SIGSTOP)
     (left,) = stage.spawn(concurrency=20)
-    await stage.ready(5)
+    # not by the registry: to it those that stand still are soon suspect
+    await stage.eventually(lambda: "worker started" in stage.log(left), "the one that is left has started", 30)
     for process in dying:
         process.kill()
         process.send_signal(signal.SIGCONT)

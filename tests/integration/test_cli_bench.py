@@ -61,7 +61,8 @@ async def test_figures_come_and_nothing_stays(settings, users_job, raw_postgres,
     assert 0 < found["latency"]["figures"]["p50_ms"] <= found["latency"]["figures"]["p99_ms"]
     assert [await left(raw_postgres, settings, table) for table in ("jobs", "job_executions", "workers")] == [1, 0, 0]
     assert await raw_postgres.fetchval(f"SELECT status FROM {settings.schema}.jobs") == "PENDING"
-    assert set(raw_redis.scan_iter(f"{prefix}:*")) == keys
+    # those with a time to live may be gone meanwhile
+    assert set(raw_redis.scan_iter(f"{prefix}:*")) <= keys
 
 
 async def test_a_killed_run_is_cleared_away_by_name(settings, users_job, raw_postgres, raw_redis: redis.Redis, prefix):
