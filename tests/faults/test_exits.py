@@ -126,7 +126,7 @@ async def test_a_worker_that_is_told_to_stop_while_stores_are_away_stops(stage, 
     await stage.eventually(lambda: worker.poll() is not None, "it stops", 40)
     took = time.monotonic() - began
     measured(f"SIGTERM with grace 1 s, {away} {manner}d", took)
-    assert took < 20
+    assert took < 25  # 17 s on an idle machine, where both are silent; whoever stops workers waits 30 s by habit
     assert worker.returncode == 0, stage.log(worker)
     for proxy in proxies:
         proxy.heal()
