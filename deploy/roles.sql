@@ -1,4 +1,4 @@
--- Four group roles with the least that their work needs. They cannot log in; logins are made members of them:
+-- Group roles with the least that their work needs. They cannot log in; logins are made members of them:
 --     psql "$OWNER_URL" -v ON_ERROR_STOP=1 -f deploy/roles.sql                      (another schema: -v schema=name)
 --     CREATE ROLE shop LOGIN PASSWORD '…' IN ROLE gap006_producer;
 -- Run it as the role that runs `tenure migrate up`, and again after every migration: it takes back what it once gave and gives
@@ -6,6 +6,7 @@
 --
 --   producer  enqueues, and pushes to Redis what it committed; reads no result, no error, no audit
 --   results   reads how jobs ended: for producers that wait for results, given in addition
+--   replacer  makes something else of unique jobs that wait (replace, extend, debounce): for producers, given in addition
 --   worker    enqueues, runs, settles, rescues; changes no payload, deletes no job and no audit
 --   operator  reads everything, cancels, retries, empties the dead letters; writes no result
 --   metrics   counts; reads no payload, result, error, tag or key
@@ -16,6 +17,7 @@
 \endif
 \set producer :schema _producer
 \set results :schema _results
+\set replacer :schema _replacer
 \set worker :schema _worker
 \set operator :schema _operator
 \set metrics :schema _metrics
@@ -23,27 +25,28 @@
 BEGIN;
 
 SELECT format('CREATE ROLE %I NOLOGIN', role)
-FROM unnest(ARRAY[:'producer', :'results', :'worker', :'operator', :'metrics']) AS role
+FROM unnest(ARRAY[:'producer', :'results', :'replacer', :'worker', :'operator', :'metrics']) AS role
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role)
 \gexec
 
-REVOKE ALL ON SCHEMA :"schema" FROM PUBLIC, :"producer", :"results", :"worker", :"operator", :"metrics";
-REVOKE ALL ON ALL TABLES IN SCHEMA :"schema" FROM PUBLIC, :"producer", :"results", :"worker", :"operator", :"metrics";
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC, :"producer", :"results", :"worker", :"operator", :"metrics";
+REVOKE ALL ON SCHEMA :"schema" FROM PUBLIC, :"producer", :"results", :"replacer", :"worker", :"operator", :"metrics";
+REVOKE ALL ON ALL TABLES IN SCHEMA :"schema" FROM PUBLIC, :"producer", :"results", :"replacer", :"worker", :"operator", :"metrics";
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC, :"producer", :"results", :"replacer", :"worker", :"operator", :"metrics";
 
-GRANT USAGE ON SCHEMA :"schema" TO :"producer", :"results", :"worker", :"operator", :"metrics";
+GRANT USAGE ON SCHEMA :"schema" TO :"producer", :"results", :"replacer", :"worker", :"operator", :"metrics";
 -- whether the schema is migrated is asked at every start
-GRANT SELECT ON :"schema".schema_migrations TO :"producer", :"results", :"worker", :"operator", :"metrics";
+GRANT SELECT ON :"schema".schema_migrations TO :"producer", :"results", :"replacer", :"worker", :"operator", :"metrics";
 
 -- Enqueueing. The payload is read back after a transaction of the caller's has committed, and when Redis was lost: whoever pushes
 -- must know what. A parent's row is locked, and marked as one: nothing else of it can be changed.
 GRANT INSERT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
-    max_retries, timeout_ms, tags, metadata, run_at, status, completed_at
+    max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms
 ), SELECT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
-    max_retries, timeout_ms, run_at, status, updated_at, fence, attempts
-), UPDATE (has_dependents, updated_at) ON :"schema".jobs TO :"producer";
+    max_retries, timeout_ms, run_at, status, updated_at, fence, attempts, unique_key, unique_until, unique_hold_ms, started_at,
+    completed_at
+), UPDATE (has_dependents, updated_at, unique_until, unique_hold_ms) ON :"schema".jobs TO :"producer";
 GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT (job_id, depends_on_job_id)
     ON :"schema".job_dependencies TO :"producer";
 GRANT SELECT (worker_id, status, queues) ON :"schema".workers TO :"producer";
@@ -51,13 +54,18 @@ GRANT SELECT ON :"schema".paused_queues TO :"producer", :"worker";
 
 GRANT SELECT (job_id, status, result, result_format, error) ON :"schema".jobs TO :"results";
 
+-- What a job is changes here alone; the fence is raised with it, so that no worker runs what it had before.
+GRANT SELECT (job_id, mode, status, unique_key, unique_until, started_at, created_at, tags, metadata), UPDATE (
+    payload, payload_format, priority, run_at, status, fence, max_retries, timeout_ms, tags, metadata, updated_at
+) ON :"schema".jobs TO :"replacer";
+
 -- Running. What a job is (its payload, type, queue, key, limits) stays as it was enqueued; the audit only grows.
 GRANT INSERT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
-    max_retries, timeout_ms, tags, metadata, run_at, status, completed_at
+    max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms
 ), SELECT, UPDATE (
     status, fence, attempts, crashes, worker_id, priority, run_at, started_at, completed_at, updated_at, result, result_format,
-    error, progress, progress_note, pending_dependencies, has_dependents
+    error, progress, progress_note, pending_dependencies, has_dependents, unique_until, unique_hold_ms
 ) ON :"schema".jobs TO :"worker";
 GRANT INSERT, SELECT, UPDATE (status, completed_at, duration_ms, error) ON :"schema".job_executions TO :"worker";
 GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT, UPDATE (satisfied_at)

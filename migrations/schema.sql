@@ -105,6 +105,9 @@ column jobs.created_at timestamp with time zone not null default now()
 column jobs.updated_at timestamp with time zone not null default now()
 column jobs.started_at timestamp with time zone
 column jobs.completed_at timestamp with time zone
+column jobs.unique_key text
+column jobs.unique_until text
+column jobs.unique_hold_ms bigint
 
 constraint jobs.jobs_attempts_not_negative CHECK ((attempts >= 0))
 constraint jobs.jobs_blocked_waits CHECK (((status <> 'BLOCKED'::text) OR (pending_dependencies > 0)))
@@ -125,10 +128,15 @@ constraint jobs.jobs_queue_length CHECK (((octet_length(queue) >= 1) AND (octet_
 constraint jobs.jobs_run_at_range CHECK (((run_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (run_at < '3000-01-01 00:00:00+00'::timestamp with time zone))) NOT VALID
 constraint jobs.jobs_status_known CHECK ((status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text, 'PROCESSING'::text, 'COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text])))
 constraint jobs.jobs_timeout_positive CHECK ((timeout_ms > 0))
+constraint jobs.jobs_unique_has_until CHECK (((unique_key IS NULL) = (unique_until IS NULL))) NOT VALID
+constraint jobs.jobs_unique_hold_range CHECK (((unique_until = 'hold'::text) = (unique_hold_ms > 0))) NOT VALID
+constraint jobs.jobs_unique_key_length CHECK (((octet_length(unique_key) >= 1) AND (octet_length(unique_key) <= 1024))) NOT VALID
+constraint jobs.jobs_unique_until_known CHECK ((unique_until = ANY (ARRAY['started'::text, 'ended'::text, 'window'::text, 'hold'::text]))) NOT VALID
 
 CREATE UNIQUE INDEX idx_jobs_idempotency_key ON gap006.jobs USING btree (idempotency_key) WHERE (idempotency_key IS NOT NULL);
 CREATE INDEX idx_jobs_priority_created_at ON gap006.jobs USING btree (priority DESC, created_at) WHERE (status = 'PENDING'::text);
 CREATE INDEX idx_jobs_status ON gap006.jobs USING btree (queue, job_id, status) WHERE (status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'PROCESSING'::text]));
+CREATE UNIQUE INDEX idx_jobs_unique_key ON gap006.jobs USING btree (unique_key) WHERE ((unique_key IS NOT NULL) AND (((status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text, 'PROCESSING'::text])) AND ((unique_until <> 'started'::text) OR (started_at IS NULL))) OR ((unique_until = ANY (ARRAY['window'::text, 'hold'::text])) AND (status = ANY (ARRAY['COMPLETED'::text, 'FAILED'::text])))));
 CREATE INDEX idx_jobs_worker_id ON gap006.jobs USING btree (worker_id) WHERE (status = 'PROCESSING'::text);
 CREATE UNIQUE INDEX jobs_pkey ON gap006.jobs USING btree (job_id);
 

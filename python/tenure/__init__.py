@@ -2,10 +2,20 @@
 
 from tenure.app import Tenure
 from tenure.context import JobContext
-from tenure.errors import InvalidInput, JobCancelled, JobFailed, LeaseLost, ResultTimeout, StoreUnavailable, TenureError
+from tenure.errors import (
+    DuplicateJob,
+    InvalidInput,
+    JobCancelled,
+    JobFailed,
+    LeaseLost,
+    ResultTimeout,
+    StoreUnavailable,
+    TenureError,
+)
 from tenure.job import Job, JobInfo
 from tenure.job_type import Backoff, JobRequest, Options
 from tenure.settings import Settings
+from tenure.unique import Unique
 from tenure.verdict import Cancel, Completed, Dead, Retry, Snooze
 
 __all__ = [
@@ -13,6 +23,7 @@ __all__ = [
     "Cancel",
     "Completed",
     "Dead",
+    "DuplicateJob",
     "InvalidInput",
     "Job",
     "JobCancelled",
@@ -29,6 +40,7 @@ __all__ = [
     "StoreUnavailable",
     "Tenure",
     "TenureError",
+    "Unique",
 ]
 
 

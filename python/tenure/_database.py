@@ -86,6 +86,10 @@ def _translated(schema: str) -> Iterator[None]:
         raise Backpressure(f"postgresql refuses more work: {error}") from error
     except _UNMIGRATED as error:
         raise MigrationError(f"schema {schema} is not migrated, run `tenure migrate up`: {error}") from error
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != "idx_jobs_unique_key":
+            raise
+        raise KeyTakenError("a job that came back found its unique key taken") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigurationError(f"postgresql refuses what the role may not do: {error}") from error
     except ssl.SSLError as error:
@@ -148,6 +152,10 @@ def _valid_url() -> Iterator[None]:
         asyncpg.InvalidCatalogNameError,
     ) as error:
         raise ConfigurationError(f"postgresql refuses the login: {error}") from error
+
+
+class KeyTakenError(TenureError):
+    """A job cannot come back: its unique key has another holder. Callers are told of that one, by `DuplicateJob`."""
 
 
 class Database:

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
 from tenure import _validate
-from tenure._enqueue import Enqueued
+from tenure._enqueue import Enqueued, refuse, refuses
 from tenure.errors import Backpressure, DependencyCycle, InvalidInput, UnknownDependency
 
 if TYPE_CHECKING:
@@ -42,8 +42,12 @@ def parents_first(jobs: Sequence[NewJob], parents: dict[str, list[str]]) -> list
 
     Raises:
         DependencyCycle: there is none. Jobs that exist already cannot wait for new ones, so no other cycle is possible.
+        InvalidInput: one waits for a unique job of the batch, whose place another job may have by then.
     """
     own = {job.job_id: job for job in jobs}
+    for job_id in own.keys() & {parent for needs in parents.values() for parent in needs}:
+        if own[job_id].unique_key:
+            raise InvalidInput("unique", "absent where others of the same call wait for the job", job_id)
     graph = {job_id: own.keys() & parents.get(job_id, ()) for job_id in own}
     try:
         return [own[job_id] for job_id in TopologicalSorter(graph).static_order()]
@@ -87,10 +91,11 @@ async def enqueue_dependents(
         new = parents_first(new, waits)
         # Only where a parent's key may be taken meanwhile is a savepoint worth its two round trips.
         at_stake = {parent for needs in waits.values() for parent in needs}
-        raced = any(job.options.idempotency_key and job.job_id in at_stake for job in new)
+        raced = any((job.options.idempotency_key and job.job_id in at_stake) or refuses(job) for job in new)
         try:
             async with connection.transaction() if raced else nullcontext():
                 enqueued = await _insert(database, enqueuer, new, waits, connection)
+                refuse(new, enqueued)
         except _KeyTakenError:
             continue
         outcome = known | dict(zip((job.job_id for job in new), enqueued, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -11,7 +12,8 @@ import msgspec
 from tenure._coalesce import Coalescer
 from tenure._engine import Descriptor
 from tenure._new_job import Profile
-from tenure.errors import Backpressure, StoreUnavailable
+from tenure._unique import Conflicts, in_lock_order
+from tenure.errors import Backpressure, DuplicateJob, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tenure._database import Connection, Database
     from tenure._new_job import NewJob
     from tenure._publish import Publisher
+    from tenure._seal import Seal
 
 _MOST_ROWS: Final = 1000
 _IN_FLIGHT: Final = 2
@@ -33,12 +36,20 @@ _TRIES: Final = 3
 
 
 class Enqueued(msgspec.Struct, frozen=True):
-    """What became of a new job: itself, or the one that its idempotency key names."""
+    """What became of a new job: itself, or the one that its idempotency key or its unique key names. `conflict` says
+    what became of the latter.
+    """
 
     job_id: str
     job_type: str
     queue: str
     created: bool
+    conflict: str | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether Redis must hear of it."""
+        return self.created or self.conflict in ("replaced", "extended")
 
 
 class Inserted(msgspec.Struct, frozen=True):
@@ -55,10 +66,13 @@ class Inserted(msgspec.Struct, frozen=True):
 class Enqueuer:
     """Inserts jobs in batches and hands what is ready to the publisher after the commit."""
 
-    def __init__(self, database: Database, publisher: Publisher) -> None:
-        """Prepare; `database` and `publisher` must be open when the first job comes."""
+    def __init__(self, database: Database, publisher: Publisher, seal: Seal | None = None) -> None:
+        """Prepare; `database` and `publisher` must be open when the first job comes. `seal` seals again what takes
+        another job's place.
+        """
         self._database = database
         self._publisher = publisher
+        self._conflicts = Conflicts(database, self._made, seal)
         self._single: Coalescer[tuple[NewJob, asyncio.Future[Enqueued]]] = Coalescer(
             self._flush, most=_MOST_ROWS, in_flight=_IN_FLIGHT, pace=_PACE, awaited=True
         )
@@ -67,24 +81,43 @@ class Enqueuer:
         """Insert one job together with whatever else is being enqueued right now."""
         done: asyncio.Future[Enqueued] = asyncio.get_running_loop().create_future()
         self._single.add((job, done))
-        return await done
+        enqueued = await done
+        refuse([job], [enqueued])
+        return enqueued
 
     async def many(self, jobs: Sequence[NewJob], connection: Connection | None = None) -> list[Enqueued]:
-        """Insert jobs in as few statements as their number needs; all or nothing within a caller's transaction."""
-        chunks = [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)]
+        """Insert jobs in as few statements as their number needs; all or nothing within a caller's transaction, and
+        where a taken key is to be refused.
+        """
         if connection is not None:
-            enqueued = [await self.insert(chunk, connection) for chunk in chunks]
-            ids = [one.job_id for chunk in enqueued for one in chunk]
-            self._publisher.after_commit(connection, ids)
-        else:
-            gate = asyncio.Semaphore(_CHUNKS_IN_FLIGHT)
+            joined = await self._joined(jobs, connection)
+            self._publisher.after_commit(connection, [one.job_id for one in joined])
+            return joined
+        if any(map(refuses, jobs)):
+            joined = await self._database.atomically(lambda own: self._joined(jobs, own))
+            self._publisher.publish_ids([one.job_id for one in joined])
+            return joined
+        gate = asyncio.Semaphore(_CHUNKS_IN_FLIGHT)
 
-            async def insert(chunk: Sequence[NewJob]) -> list[Enqueued]:
-                async with gate:
-                    return await self._insert_and_publish(chunk)
+        async def insert(chunk: Sequence[NewJob]) -> list[Enqueued]:
+            async with gate:
+                return await self._insert_and_publish(chunk)
 
-            enqueued = await asyncio.gather(*map(insert, chunks))
+        enqueued = await asyncio.gather(*map(insert, _chunks(jobs)))
         return [one for chunk in enqueued for one in chunk]
+
+    async def _joined(self, jobs: Sequence[NewJob], connection: Connection) -> list[Enqueued]:
+        """Insert in a transaction that is there; a key that is refused undoes no more than this."""
+        refusing = any(map(refuses, jobs))
+        async with connection.transaction() if refusing else nullcontext():
+            ordered = in_lock_order(jobs)
+            chunks = [await self.insert(chunk, connection) for chunk in _chunks(ordered)]
+            enqueued = [one for chunk in chunks for one in chunk]
+            if ordered is not jobs:
+                by_id = dict(zip((job.job_id for job in ordered), enqueued, strict=True))
+                enqueued = [by_id[job.job_id] for job in jobs]
+            refuse(jobs, enqueued)
+        return enqueued
 
     async def drained(self) -> None:
         """Wait until every job taken so far is inserted."""
@@ -114,7 +147,13 @@ class Enqueuer:
                     raise
                 await asyncio.sleep(0.05 * 2**attempt)
         self._publisher.publish(_descriptors(jobs, inserted))
-        return await self._enqueued(jobs, inserted, None)
+        if inserted.only is None or not any(job.unique_key for job in jobs):
+            return await self._enqueued(jobs, inserted, None)
+        # Finding the keys' holders and changing them is one transaction, with nothing of the insert's held meanwhile.
+        enqueued = await self._database.atomically(lambda own: self._enqueued(jobs, inserted, own))
+        new = {job.job_id for job in jobs if inserted.has(job)}
+        self._publisher.publish_ids([one.job_id for one in enqueued if one.changed and one.job_id not in new])
+        return enqueued
 
     async def insert(
         self, jobs: Sequence[NewJob], connection: Connection, *, with_edges: bool = False
@@ -123,10 +162,16 @@ class Enqueuer:
         inserted = await self._rows(jobs, connection, with_edges=with_edges)
         return await self._enqueued(jobs, inserted, connection)
 
+    async def _made(self, jobs: Sequence[NewJob], connection: Connection) -> set[str]:
+        """Insert once more, what had no place at first; the ids of the new ones."""
+        inserted = await self._rows(jobs, connection, with_edges=True)
+        return {job.job_id for job in jobs if inserted.has(job)}
+
     async def _rows(
         self, jobs: Sequence[NewJob], connection: Connection | None, *, with_edges: bool = False
     ) -> Inserted:
-        [row] = await self._database.fetch("enqueue", *_columns(jobs, with_edges=with_edges), connection=connection)
+        columns = _columns(in_lock_order(jobs), with_edges=with_edges)
+        [row] = await self._database.fetch("enqueue", *columns, connection=connection)
         whole = row["inserted"] == len(jobs)
         return Inserted(row["now_ms"], None if whole else {str(job_id) for job_id in row["job_ids"] or ()})
 
@@ -146,12 +191,17 @@ class Enqueuer:
         found = await self._database.fetch("existing", [job.job_id for job in taken], keys, connection=connection)
         by_id = {str(row["job_id"]): row for row in found}
         by_key = {row["idempotency_key"]: row for row in found}
+        rows = {job.job_id: by_id.get(job.job_id) or by_key.get(job.options.idempotency_key) for job in taken}
+        settled = {}
+        if connection is not None and (keyed := [job for job in taken if job.unique_key and rows[job.job_id] is None]):
+            settled = await self._conflicts.settle(keyed, connection)
         enqueued = []
         for job in jobs:
-            row = None
-            if not inserted.has(job):
-                row = by_id.get(job.job_id) or by_key.get(job.options.idempotency_key)
-            if row is None:
+            row = rows.get(job.job_id)
+            if (held := settled.get(job.job_id)) is not None:
+                holder, job_type, queue, conflict = held
+                enqueued.append(Enqueued(holder, job_type, queue, conflict is None, conflict))
+            elif row is None:
                 enqueued.append(_created(job))
             else:
                 same = str(row["job_id"]) == job.job_id
@@ -159,6 +209,22 @@ class Enqueuer:
         # A first try whose answer was lost has committed rows that nobody published yet.
         self._publisher.publish_ids([job.job_id for job in taken if job.job_id in by_id])
         return enqueued
+
+
+def _chunks(jobs: Sequence[NewJob]) -> list[Sequence[NewJob]]:
+    return [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)]
+
+
+def refuses(job: NewJob) -> bool:
+    """Whether the call is to be refused if its unique key is taken."""
+    return job.options.unique is not None and job.options.unique.on_conflict == "refuse"
+
+
+def refuse(jobs: Sequence[NewJob], enqueued: Sequence[Enqueued]) -> None:
+    """Raise for the first call whose key was taken, and is to be refused then."""
+    for job, one in zip(jobs, enqueued, strict=True):
+        if one.conflict == "refused":
+            raise DuplicateJob(job.unique_key or "", one.job_id)
 
 
 def _created(job: NewJob) -> Enqueued:
@@ -176,6 +242,7 @@ def _columns(jobs: Sequence[NewJob], *, with_edges: bool) -> tuple[Any, ...]:
     if shared:
         profiles = profiles[:1]
     keys = [job.options.idempotency_key for job in jobs]
+    uniques = [job.unique_key for job in jobs]
     return (
         [job.job_id for job in jobs],
         [job.payload for job in jobs],
@@ -185,6 +252,7 @@ def _columns(jobs: Sequence[NewJob], *, with_edges: bool) -> tuple[Any, ...]:
         [job.cancelled for job in jobs] if with_edges else [],
         *([getattr(profile, name) for profile in profiles] for name in Profile.__struct_fields__),
         shared,
+        uniques if any(uniques) else [],
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from tenure import _validate
 from tenure._codec import encode
+from tenure.errors import InvalidInput
 
 if TYPE_CHECKING:
     from tenure.job_type import JobRequest, JobType, Options
@@ -31,10 +32,14 @@ class Profile(msgspec.Struct, frozen=True):
     metadata: str | None
     run_at: datetime | None
     delay_ms: int
+    rare: str | None = None  # what few jobs have, as a JSON object
 
 
 class NewJob(msgspec.Struct):
-    """One row of `enqueue.sql`. What is not its profile's is its own, or what the jobs that it waits for make of it."""
+    """One row of `enqueue.sql`. What is not its profile's is its own, or what the jobs that it waits for make of it.
+
+    `plain` is the payload before it was sealed, where it may have to be sealed for the job whose place it takes.
+    """
 
     job_id: str
     payload: bytes
@@ -43,12 +48,23 @@ class NewJob(msgspec.Struct):
     pending_dependencies: int = 0
     has_dependents: bool = False
     cancelled: bool = False
+    unique_key: str | None = None
+    plain: bytes = b""
 
 
 def prepare(request: JobRequest, job_type: JobType[..., object], limit: int, job_id: str) -> NewJob:
     """Validate and encode a request; nothing has been written when this raises."""
     payload = encode(request.arguments, job_type.payload_format, limit, "payload")
-    return NewJob(request.job_id or job_id, payload, profile_of(job_type, request.options), request.options)
+    job = NewJob(request.job_id or job_id, payload, profile_of(job_type, request.options), request.options)
+    unique = request.options.unique
+    if unique is not None:
+        if unique.needs_recorded_start and job_type.record != "before":
+            raise InvalidInput(
+                "unique", "until='ended', and neither replace nor extend, where record='behind'", job_type.name
+            )
+        job.unique_key = unique.key_of(job_type.name, job_type.signature.defaults | request.arguments)
+        job.plain = payload
+    return job
 
 
 def profile_of(job_type: JobType[..., object], options: Options) -> Profile:
@@ -68,6 +84,12 @@ def _profile(job_type: JobType[..., object], options: Options) -> Profile:
     delay = options.delay
     if isinstance(delay, timedelta):
         delay = delay.total_seconds()
+    unique = options.unique
+    rare: dict[str, object] = {}
+    if unique is not None:
+        rare |= unique.rare()
+        if unique.wait is not None and delay is None and options.run_at is None:
+            delay = (unique.milliseconds("wait") or 0) / 1000
     metadata = None
     if options.metadata:
         metadata = encode(_validate.mapping("metadata", options.metadata), "json", _MOST_METADATA, "metadata").decode()
@@ -84,6 +106,7 @@ def _profile(job_type: JobType[..., object], options: Options) -> Profile:
         metadata=metadata,
         run_at=options.run_at,
         delay_ms=0 if delay is None else round(_validate.seconds("delay", delay) * 1000),
+        rare=msgspec.json.encode(rare).decode() if rare else None,
     )
 
 

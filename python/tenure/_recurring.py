@@ -101,7 +101,7 @@ class Recurring:
             self._seal.seal_jobs(jobs)
         enqueued = await self._enqueuer.insert(jobs, connection) if jobs else []
         await self._database.fetch("move_schedules", *map(list, zip(*moved, strict=True)), connection=connection)
-        return [one.job_id for one in enqueued if one.created]
+        return [one.job_id for one in enqueued if one.changed]
 
     def _job(self, schedule: Schedule, moment: datetime | None) -> NewJob:
         """The job of a moment, or of a trigger."""

@@ -34,6 +34,7 @@ class Signature:
         self.context_name: str | None = None
         names: list[str] = []
         required: set[str] = set()
+        self.defaults: Final[dict[str, object]] = {}
         struct_fields: list[tuple[str, Any, Any]] = []
         positional = 0
         for parameter in inspect.signature(handler).parameters.values():
@@ -47,6 +48,8 @@ class Signature:
             positional += parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
             if parameter.default is inspect.Parameter.empty:
                 required.add(parameter.name)
+            else:
+                self.defaults[parameter.name] = parameter.default
             struct_fields.append((parameter.name, _decodable(hint) | msgspec.UnsetType, msgspec.UNSET))
         self._names: Final = tuple(names)
         self._positional: Final = positional

@@ -44,7 +44,7 @@ class Stores:
         self.publisher: Final = Publisher(
             self.engine, self.database, self.rebuilder.request, self.rebuilder.recheck, self.rebuilder.settled
         )
-        self.enqueuer: Final = Enqueuer(self.database, self.publisher)
+        self.enqueuer: Final = Enqueuer(self.database, self.publisher, self.seal)
         self.results: Final = Results(self.database, self.engine)
         self.registry: Final = Registry(self.database, self.engine, settings)
         self.watchdog: Final = Watchdog(settings.wedge_seconds)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tenure import _validate
+from tenure._database import KeyTakenError
 from tenure._dependencies import release_dependents
 from tenure._engine import NoGeneration
 from tenure._stored import result_of, shown_payload, shown_result
-from tenure.errors import IllegalTransition, JobNotFound, StoreUnavailable
+from tenure.errors import DuplicateJob, IllegalTransition, JobNotFound, StoreUnavailable
 from tenure.fleet import Fleet
 from tenure.job import Execution, JobInfo
 from tenure.overview import Overview, look
@@ -179,9 +180,14 @@ class Admin:
         Raises:
             JobNotFound: there is none.
             IllegalTransition: it is ready, running, blocked or completed.
+            DuplicateJob: another job has its unique key by now.
         """
         job_id = _validate.job_id(job_id)
-        rows = await self._database.fetch("retry_now", job_id)
+        try:
+            rows = await self._database.fetch("retry_now", job_id)
+        except KeyTakenError as error:
+            [row] = await self._database.fetch("unique_key_rival", job_id)
+            raise DuplicateJob(row["unique_key"], str(row["holder"])) from error
         if not rows:
             raise JobNotFound(f"no job has this id: {job_id}")
         row = rows[0]
@@ -216,7 +222,9 @@ class Admin:
     async def requeue_dead_letters(
         self, *, job_ids: Sequence[str] | None = None, queue: str | None = None, job_type: str | None = None
     ) -> int:
-        """Make dead letters ready again, all that match or the jobs named, in batches; how many."""
+        """Make dead letters ready again, all that match or the jobs named, in batches; how many. Those whose unique key
+        another job has by now stay.
+        """
         total = 0
         async for rows in self._dead_in_batches("requeue_dead_letters", job_ids, queue, job_type):
             await self._publisher.requeue_ids([str(row["job_id"]) for row in rows])

@@ -22,6 +22,7 @@ from tenure.job import Job
 from tenure.job_type import Backoff, JobRequest, JobType, Options
 from tenure.schedule import Schedule
 from tenure.settings import Settings
+from tenure.unique import as_unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tenure._enqueue import Enqueued
     from tenure._new_job import NewJob
     from tenure.admin import Admin
+    from tenure.unique import Unique
     from tenure.worker import Worker
 
 logger = logging.getLogger("tenure")
@@ -75,6 +77,7 @@ class Tenure:
         record: str = "before",
         payload_format: str = "json",
         cpu: bool = False,
+        unique: Unique | bool | str | None = None,
     ) -> Callable[[Callable[P, R]], JobType[P, R]]:
         """Register a handler: an `async def`, run on the loop, or a plain function, run in a thread.
 
@@ -93,11 +96,14 @@ class Tenure:
             payload_format: `json` or `msgpack`. Defaults to `json`.
             cpu: run a plain function in a process, which is killed at the timeout and at a cancellation. It must be
                 importable and takes no context; its module is imported there anew. Defaults to no.
+            unique: True for one job with the same arguments at a time, a key, or a `Unique`. Defaults to none.
 
         Raises:
             InvalidInput: a value is out of bounds, or the name is taken.
         """
-        options = Options(queue=queue, priority=priority, timeout=timeout, max_retries=max_retries)
+        options = Options(
+            queue=queue, priority=priority, timeout=timeout, max_retries=max_retries, unique=as_unique(unique)
+        )
 
         def register(handler: Callable[P, R]) -> JobType[P, R]:
             job_type = JobType(
@@ -254,7 +260,7 @@ class Tenure:
         if stores.seal is not None:
             stores.seal.seal_jobs(jobs)
         enqueued = await self._insert(stores, jobs, parents, connection)
-        return [Job(self, one.job_id, one.job_type, one.queue, created=one.created) for one in enqueued]
+        return [self._handle(one) for one in enqueued]
 
     async def enqueue_request(self, request: JobRequest) -> Job:
         """Enqueue one request; when this returns it is committed, or part of the caller's transaction."""
@@ -267,7 +273,10 @@ class Tenure:
         if stores.seal is not None:
             stores.seal.seal_jobs([job])
         one = await stores.enqueuer.one(job)
-        return Job(self, one.job_id, one.job_type, one.queue, created=one.created)
+        return self._handle(one)
+
+    def _handle(self, one: Enqueued) -> Job:
+        return Job(self, one.job_id, one.job_type, one.queue, created=one.created, conflict=one.conflict)
 
     async def _insert(
         self, stores: Stores, jobs: list[NewJob], parents: dict[str, list[str]], connection: Any

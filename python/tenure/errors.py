@@ -18,6 +18,7 @@ TenureError
 ├── WorkerNotFound
 ├── WorkerRefused           a worker will not do what was asked of it
 ├── NoAnswer                whether a worker did what was asked of it is unknown
+├── DuplicateJob            another job has the unique key
 ├── IllegalTransition       the job's state does not allow the verb
 ├── LeaseLost               the lease died: nothing was changed
 ├── SealRefused             a sealed payload or result cannot be trusted, or not be opened
@@ -117,6 +118,21 @@ class WorkerRefused(TenureError):
 
 class NoAnswer(TenureError):
     """A worker was asked for something and did not answer in time: whether it did it is unknown."""
+
+
+class DuplicateJob(TenureError):
+    """Another job has the unique key.
+
+    Attributes:
+        key: without the window that it may be for.
+        job_id: of the job that has it.
+    """
+
+    def __init__(self, key: str, job_id: str) -> None:
+        """Name the key and who has it."""
+        self.key = key
+        self.job_id = job_id
+        super().__init__(f"another job has the unique key {shorten(key)}: {job_id}")
 
 
 class IllegalTransition(TenureError):

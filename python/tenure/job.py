@@ -40,6 +40,7 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None
     run_at: datetime
     idempotency_key: str | None
+    unique_key: str | None
     worker_id: str | None
     pending_dependencies: int
     cancel_requested_at: datetime | None
@@ -63,18 +64,34 @@ class Job:
         id: 36 characters, a UUIDv7.
         job_type: the registered name.
         queue: the queue it is in.
-        created: False where an idempotency key named a job that was there before.
+        created: False where an idempotency key or a unique key named a job that was there before.
+        conflict: what became of the job that had the unique key: `kept`, `replaced` or `extended`; None if none had it.
     """
 
-    __slots__ = ("_app", "created", "id", "job_type", "queue")
+    __slots__ = ("_app", "conflict", "created", "id", "job_type", "queue")
 
-    def __init__(self, app: Tenure, job_id: str, job_type: str, queue: str, *, created: bool = True) -> None:
+    def __init__(
+        self,
+        app: Tenure,
+        job_id: str,
+        job_type: str,
+        queue: str,
+        *,
+        created: bool = True,
+        conflict: str | None = None,
+    ) -> None:
         """Made by enqueue and by `Tenure.job_handle`."""
         self._app = app
         self.id = job_id
         self.job_type = job_type
         self.queue = queue
         self.created = created
+        self.conflict = conflict
+
+    @property
+    def existing(self) -> bool:
+        """Whether the job was there before this call."""
+        return not self.created
 
     def __repr__(self) -> str:
         """Name the job."""

@@ -13,6 +13,7 @@ from tenure._codec import FORMATS
 from tenure._retry_budget import RetryBudget
 from tenure._signature import Signature
 from tenure.errors import InvalidInput
+from tenure.unique import Unique, as_unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -79,6 +80,7 @@ class Options:
         delay: seconds, or a timedelta, until the job becomes ready. Defaults to none.
         run_at: when the job becomes ready; needs a time zone. Defaults to now.
         idempotency_key: a second job with the same key is not made; the first is returned. Defaults to none.
+        unique: a `Unique`, True for one job with the same arguments at a time, or a key. Defaults to none.
         tags: short texts to find the job by. Defaults to none.
         metadata: a small JSON object kept beside the job. Defaults to none.
         depends_on: jobs, or their ids, that must complete first. Defaults to none.
@@ -94,6 +96,7 @@ class Options:
     delay: float | timedelta | None = None
     run_at: datetime | None = None
     idempotency_key: str | None = None
+    unique: Unique | None = None
     tags: Iterable[str] = ()
     metadata: Mapping[str, object] | None = None
     depends_on: Iterable[Job | str] = ()
@@ -114,6 +117,8 @@ class Options:
             _validate.moment("run_at", self.run_at)
         if self.idempotency_key is not None:
             _validate.text("idempotency_key", self.idempotency_key, 255)
+        if self.unique is not None:
+            object.__setattr__(self, "unique", as_unique(self.unique))
 
 
 class JobRequest(msgspec.Struct, frozen=True):

@@ -36,6 +36,12 @@ ILLEGAL: list[tuple[str, str, Mapping[str, str]]] = [
     ("jobs_run_at_range", "jobs", {"run_at": "'3000-01-01 00:00+00'"}),
     ("jobs_idempotency_key_length", "jobs", {"idempotency_key": "''"}),
     ("jobs_idempotency_key_length", "jobs", {"idempotency_key": "repeat('a', 256)"}),
+    ("jobs_unique_key_length", "jobs", {"unique_key": "''", "unique_until": "'ended'"}),
+    ("jobs_unique_key_length", "jobs", {"unique_key": "repeat('a', 1025)", "unique_until": "'ended'"}),
+    ("jobs_unique_until_known", "jobs", {"unique_key": "'a'", "unique_until": "'never'"}),
+    ("jobs_unique_has_until", "jobs", {"unique_key": "'a'"}),
+    ("jobs_unique_hold_range", "jobs", {"unique_key": "'a'", "unique_until": "'hold'", "unique_hold_ms": "0"}),
+    ("jobs_unique_hold_range", "jobs", {"unique_key": "'a'", "unique_until": "'ended'", "unique_hold_ms": "1"}),
     ("jobs_pending_dependencies_not_negative", "jobs", {"pending_dependencies": "-1"}),
     ("jobs_progress_range", "jobs", {"progress": "-0.1"}),
     ("jobs_progress_range", "jobs", {"progress": "1.1"}),
@@ -79,6 +85,7 @@ ILLEGAL: list[tuple[str, str, Mapping[str, str]]] = [
 ALLOWED: list[tuple[str, Mapping[str, str]]] = [
     ("jobs", {}),
     ("jobs", {"job_type": "repeat('a', 255)", "queue": "repeat('a', 128)", "idempotency_key": "repeat('a', 255)"}),
+    ("jobs", {"unique_key": "repeat('a', 1024)", "unique_until": "'hold'", "unique_hold_ms": "1"}),
     ("jobs", {"priority": "1", "max_retries": "0", "timeout_ms": "1", "progress": "0", "payload_format": "'msgpack'"}),
     ("jobs", {"priority": "5", "max_retries": "1000", "progress": "1", "mode": "'behind'"}),
     ("jobs", {"status": "'SCHEDULED'", "run_at": "now() + interval '1 hour'"}),
@@ -145,13 +152,14 @@ async def test_update_is_checked_too(migrated_schema: str, raw_postgres: asyncpg
 
 
 async def test_uniqueness(migrated_schema: str, raw_postgres: asyncpg.Connection) -> None:
-    """One attempt per fence, one dead letter per job, one edge per pair, one job per idempotency key."""
+    """One attempt per fence, one dead letter per job, one edge per pair, one job per key of either kind."""
     child, parent = await job(raw_postgres, migrated_schema), await job(raw_postgres, migrated_schema)
     twice: list[tuple[str, dict[str, str]]] = [
         ("job_executions", {"job_id": f"'{child}'"}),
         ("dead_letter_queue", {"original_job_id": f"'{child}'"}),
         ("job_dependencies", {"job_id": f"'{child}'", "depends_on_job_id": f"'{parent}'"}),
         ("jobs", {"idempotency_key": "'k'"}),
+        ("jobs", {"unique_key": "'k'", "unique_until": "'ended'"}),
     ]
     for table, columns in twice:
         await insert(raw_postgres, migrated_schema, table, **columns)

@@ -69,7 +69,7 @@ async def postgres_roles(postgres_url: str, migrated_schema: str) -> AsyncIterat
             groups = [f"{schema}_producer", f"{schema}_results"] if name == "waiter" else [f"{schema}_{name}"]
             await connection.execute(f"CREATE ROLE {login} LOGIN PASSWORD '{SECRET}' IN ROLE {', '.join(groups)}")
         yield {name: url_of(postgres_url, login) for name, login in logins.items()}
-        for role in (*logins.values(), *(f"{schema}_{name}" for name in ROLES)):
+        for role in (*logins.values(), *(f"{schema}_{name}" for name in (*ROLES, "replacer"))):
             await connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from tenure import JobFailed, Tenure
+from tenure import JobFailed, Tenure, Unique
 from tenure._engine import Engine, NoGeneration, new_ids
 from tenure.errors import ConfigurationError, ScheduleNotFound
 from tests.security.conftest import redis_client
@@ -82,6 +82,19 @@ async def test_producer_and_worker_do_all_of_theirs(access, eventually, nothing_
             own = await double.options(connection=connection).enqueue(7)
         assert await own.result(10) == 14
         await connection.close()
+
+
+async def test_a_producer_replaces_with_the_role_for_it_alone(access, raw_postgres, migrated_schema):
+    producer, double, *_ = shop(access["producer"].settings)
+    async with producer:
+        held = double.options(unique=Unique(key="k", hold=60), delay=60)
+        first = await held.enqueue(1)
+        assert (await held.enqueue(2)).id == first.id
+        debounced = double.options(unique=Unique.debounce(60, key="k"))
+        with pytest.raises(ConfigurationError, match="permission denied"):
+            await debounced.enqueue(3)
+        await raw_postgres.execute(f"GRANT {migrated_schema}_replacer TO {migrated_schema}_producer_login")
+        assert (await debounced.enqueue(3)).conflict == "replaced"
 
 
 async def test_a_producer_that_rebuilds_takes_out_what_was_cancelled_meanwhile(access, admin, nothing_refused):

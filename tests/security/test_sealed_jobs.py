@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tenure import JobFailed, Tenure
+from tenure import JobFailed, Tenure, Unique
 from tenure.errors import SealRefused
 
 if TYPE_CHECKING:
@@ -186,6 +186,17 @@ async def test_a_signature_expires(sealed, eventually, monkeypatch, raw_redis, p
                 await old.result(10)
             assert await later.result(10) == "in time"
         assert ran == ["in time"]
+
+
+async def test_what_takes_another_jobs_place_is_sealed_for_it(sealed):
+    app, echo, ran = echoing(sealed, unique=Unique(key="k", on_conflict="replace"))
+    async with app:
+        first = await echo.options(delay=3600).enqueue("old")
+        job = await echo.enqueue(CANARY)
+        assert (job.id, job.conflict) == (first.id, "replaced")
+        async with app.worker():
+            assert await job.result(10) == CANARY
+    assert ran == [CANARY]
 
 
 async def test_keys_rotate(settings, tmp_path):

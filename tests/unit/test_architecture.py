@@ -33,6 +33,7 @@ def test_public_names_are_these():
         "Cancel",
         "Completed",
         "Dead",
+        "DuplicateJob",
         "InvalidInput",
         "Job",
         "JobCancelled",
@@ -49,6 +50,7 @@ def test_public_names_are_these():
         "StoreUnavailable",
         "Tenure",
         "TenureError",
+        "Unique",
     ]
     assert all(getattr(tenure, name) for name in tenure.__all__)
 

@@ -1,23 +1,24 @@
--- Insert a batch of jobs. A job id or an idempotency key that exists already inserts nothing, so the same batch may be
--- sent again after an unknown outcome. Where all jobs have one profile ($18), its columns hold one element each, else one for each
+-- Insert a batch of jobs. A job id, an idempotency key or a unique key that is taken inserts nothing, so the same batch may be
+-- sent again after an unknown outcome. Where all jobs have one profile ($19), its columns hold one element each, else one for each
 -- job. Other arrays that are shorter than that of the ids stand for defaults. run_at: a given time, or the server's now plus a
--- delay. Returns how many were new, their ids only if not all were, and the time.
+-- delay. What few jobs have is one JSON object, `rare`, and unique keys ($20) are completed by the number of their window, if they have one.
+-- Returns how many were new, their ids only if not all were, and the time.
 WITH inserted AS (
     INSERT INTO {schema}.jobs (
         job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
-        max_retries, timeout_ms, tags, metadata, run_at, status, completed_at
+        max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms
     )
     SELECT
         u.job_id, u.payload, u.idempotency_key, COALESCE(u.pending_dependencies, 0), COALESCE(u.has_dependents, false),
-        CASE WHEN $18::boolean THEN ($7::text[])[1] ELSE u.job_type END,
-        CASE WHEN $18::boolean THEN ($8::text[])[1] ELSE u.queue END,
-        CASE WHEN $18::boolean THEN ($9::text[])[1] ELSE u.payload_format END,
-        CASE WHEN $18::boolean THEN ($10::smallint[])[1] ELSE u.priority END,
-        CASE WHEN $18::boolean THEN ($11::text[])[1] ELSE u.mode END,
-        CASE WHEN $18::boolean THEN ($12::int[])[1] ELSE u.max_retries END,
-        CASE WHEN $18::boolean THEN ($13::int[])[1] ELSE u.timeout_ms END,
-        COALESCE(CASE WHEN $18::boolean THEN ($14::text[])[1] ELSE u.tags END::text[], '{}'),
-        COALESCE(CASE WHEN $18::boolean THEN ($15::text[])[1] ELSE u.metadata END::jsonb, '{}'),
+        CASE WHEN $19::boolean THEN ($7::text[])[1] ELSE u.job_type END,
+        CASE WHEN $19::boolean THEN ($8::text[])[1] ELSE u.queue END,
+        CASE WHEN $19::boolean THEN ($9::text[])[1] ELSE u.payload_format END,
+        CASE WHEN $19::boolean THEN ($10::smallint[])[1] ELSE u.priority END,
+        CASE WHEN $19::boolean THEN ($11::text[])[1] ELSE u.mode END,
+        CASE WHEN $19::boolean THEN ($12::int[])[1] ELSE u.max_retries END,
+        CASE WHEN $19::boolean THEN ($13::int[])[1] ELSE u.timeout_ms END,
+        COALESCE(CASE WHEN $19::boolean THEN ($14::text[])[1] ELSE u.tags END::text[], '{}'),
+        COALESCE(CASE WHEN $19::boolean THEN ($15::text[])[1] ELSE u.metadata END::jsonb, '{}'),
         r.run_at,
         CASE
             WHEN u.cancelled THEN 'CANCELLED'
@@ -25,20 +26,33 @@ WITH inserted AS (
             WHEN r.run_at > now() THEN 'SCHEDULED'
             ELSE 'PENDING'
         END,
-        CASE WHEN u.cancelled THEN now() END
+        CASE WHEN u.cancelled THEN now() END,
+        CASE WHEN w.number IS NULL THEN u.unique_key ELSE u.unique_key || '@' || w.number END,
+        given.rare->>'unique_until',
+        (given.rare->>'unique_hold_ms')::bigint
     FROM unnest(
         $1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::boolean[], $6::boolean[], $7::text[], $8::text[], $9::text[],
-        $10::smallint[], $11::text[], $12::int[], $13::int[], $14::text[], $15::text[], $16::timestamptz[], $17::bigint[]
+        $10::smallint[], $11::text[], $12::int[], $13::int[], $14::text[], $15::text[], $16::timestamptz[], $17::bigint[],
+        $18::text[], $20::text[]
     ) AS u(
         job_id, payload, idempotency_key, pending_dependencies, has_dependents, cancelled, job_type, queue, payload_format,
-        priority, mode, max_retries, timeout_ms, tags, metadata, run_at, delay_ms
+        priority, mode, max_retries, timeout_ms, tags, metadata, run_at, delay_ms, rare, unique_key
     )
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN $18::boolean THEN ($16::timestamptz[])[1] ELSE u.run_at END AS at,
-            CASE WHEN $18::boolean THEN ($17::bigint[])[1] ELSE u.delay_ms END AS delay_ms
+        SELECT CASE WHEN $19::boolean THEN ($16::timestamptz[])[1] ELSE u.run_at END AS at,
+            CASE WHEN $19::boolean THEN ($17::bigint[])[1] ELSE u.delay_ms END AS delay_ms,
+            CASE WHEN $19::boolean THEN ($18::text[])[1] ELSE u.rare END::jsonb AS rare
     ) AS given
     CROSS JOIN LATERAL (
-        SELECT COALESCE(given.at, now() + given.delay_ms * interval '1 millisecond') AS run_at
+        SELECT floor(extract(epoch FROM now()) * 1000 / (given.rare->>'window_ms')::bigint)::bigint
+            + (given.rare->>'windows_ahead')::int AS number
+    ) AS w
+    CROSS JOIN LATERAL (
+        SELECT GREATEST(
+            COALESCE(given.at, now() + given.delay_ms * interval '1 millisecond'),
+            CASE WHEN (given.rare->>'windows_ahead')::int > 0
+                THEN to_timestamp(w.number * ((given.rare->>'window_ms')::bigint / 1000.0)::float8) END
+        ) AS run_at
     ) AS r
     ON CONFLICT DO NOTHING
     RETURNING job_id

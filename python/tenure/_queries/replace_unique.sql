@@ -1,0 +1,40 @@
+-- Make of jobs that hold a unique key, and wait, what a later call says; where $3 is false only their time changes. The fence is raised
+-- in the same write: whoever has leased such a job with its old payload or time can record no start, and runs nothing. $13: the longest
+-- that the first call may be put off. Locked in the order of ids, so that no two batches wait for each other. Returns those changed.
+WITH given AS (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::text[], $3::boolean[], $4::bytea[], $5::text[], $6::smallint[], $7::int[], $8::int[], $9::text[], $10::text[],
+        $11::timestamptz[], $12::bigint[], $13::bigint[]
+    ) AS g(
+        job_id, unique_key, whole, payload, payload_format, priority, max_retries, timeout_ms, tags, metadata, run_at, delay_ms, most_ms
+    )
+), locked AS (
+    SELECT j.job_id, r.run_at, g.whole, g.payload, g.payload_format, g.priority, g.max_retries, g.timeout_ms, g.tags, g.metadata
+    FROM given AS g
+    JOIN {schema}.jobs AS j ON j.job_id = g.job_id
+    CROSS JOIN LATERAL (
+        SELECT LEAST(
+            COALESCE(g.run_at, now() + g.delay_ms * interval '1 millisecond'),
+            j.created_at + g.most_ms * interval '1 millisecond'
+        ) AS run_at
+    ) AS r
+    WHERE j.unique_key = g.unique_key AND (j.status IN ('PENDING', 'SCHEDULED', 'BLOCKED')) IS TRUE AND j.mode = 'before'
+        AND (j.unique_until <> 'started' OR j.started_at IS NULL)
+    ORDER BY j.job_id
+    FOR NO KEY UPDATE OF j
+)
+UPDATE {schema}.jobs AS j
+SET fence = j.fence + 1,
+    run_at = l.run_at,
+    status = CASE WHEN j.status = 'BLOCKED' THEN 'BLOCKED' WHEN l.run_at > now() THEN 'SCHEDULED' ELSE 'PENDING' END,
+    payload = CASE WHEN l.whole THEN l.payload ELSE j.payload END,
+    payload_format = CASE WHEN l.whole THEN l.payload_format ELSE j.payload_format END,
+    priority = CASE WHEN l.whole THEN l.priority ELSE j.priority END,
+    max_retries = CASE WHEN l.whole THEN l.max_retries ELSE j.max_retries END,
+    timeout_ms = CASE WHEN l.whole THEN l.timeout_ms ELSE j.timeout_ms END,
+    tags = CASE WHEN l.whole THEN COALESCE(l.tags::text[], '{}') ELSE j.tags END,
+    metadata = CASE WHEN l.whole THEN COALESCE(l.metadata::jsonb, '{}') ELSE j.metadata END,
+    updated_at = now()
+FROM locked AS l
+WHERE j.job_id = l.job_id
+RETURNING j.job_id
