@@ -27,9 +27,9 @@ WITH inserted AS (
             ELSE 'PENDING'
         END,
         CASE WHEN u.cancelled THEN now() END,
-        CASE WHEN w.number IS NULL THEN u.unique_key ELSE u.unique_key || '@' || w.number END,
-        given.rare->>'unique_until',
-        (given.rare->>'unique_hold_ms')::bigint
+        CASE WHEN u.unique_key IS NOT NULL THEN u.unique_key || COALESCE('@' || w.number, '') END,
+        CASE WHEN u.unique_key IS NOT NULL THEN given.rare->>'unique_until' END,
+        CASE WHEN u.unique_key IS NOT NULL THEN (given.rare->>'unique_hold_ms')::bigint END
     FROM unnest(
         $1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::boolean[], $6::boolean[], $7::text[], $8::text[], $9::text[],
         $10::smallint[], $11::text[], $12::int[], $13::int[], $14::text[], $15::text[], $16::timestamptz[], $17::bigint[],
@@ -48,11 +48,13 @@ WITH inserted AS (
             + (given.rare->>'windows_ahead')::int AS number
     ) AS w
     CROSS JOIN LATERAL (
-        SELECT GREATEST(
-            COALESCE(given.at, now() + given.delay_ms * interval '1 millisecond'),
-            CASE WHEN (given.rare->>'windows_ahead')::int > 0
-                THEN to_timestamp(w.number * ((given.rare->>'window_ms')::bigint / 1000.0)::float8) END
-        ) AS run_at
+        SELECT CASE
+            WHEN u.unique_key IS NOT NULL AND (given.rare->>'windows_ahead')::int > 0 THEN GREATEST(
+                COALESCE(given.at, now() + given.delay_ms * interval '1 millisecond'),
+                to_timestamp(w.number * ((given.rare->>'window_ms')::bigint / 1000.0)::float8)
+            )
+            ELSE COALESCE(given.at, now() + given.delay_ms * interval '1 millisecond')
+        END AS run_at
     ) AS r
     ON CONFLICT DO NOTHING
     RETURNING job_id
