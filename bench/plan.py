@@ -12,6 +12,7 @@ from bench.heartbeats import heartbeats
 from bench.held import held
 from bench.idle import idle, idle_crew, import_ms
 from bench.locusts import locusts
+from bench.makespan import MIXES, PARALLEL, makespan
 from bench.perjob import per_job
 from bench.seed import cascade, creation, fan_out, life
 from bench.space import Space, space
@@ -134,6 +135,11 @@ def _locust(session: Session) -> list[Row]:
     return [session.row(locusts, 5, 20.0, 1.0) if session.quick else session.row(locusts, 100, 5.0, 15.0)]
 
 
+def _makespan(session: Session) -> list[Row]:
+    sizes = (20,) if session.quick else (60, 400)
+    return [session.row(makespan, one, mix, jobs) for one in PARALLEL for mix in MIXES for jobs in sizes]
+
+
 def _held(session: Session) -> list[Row]:
     return [session.row(held, "before", session.options.minutes * 60)]
 
@@ -170,6 +176,7 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "heartbeats": _heartbeats,
     "detection": _detection,
     "idle": _idle,
+    "makespan": _makespan,
     "held": _held,
     "locust": _locust,
     "seed": _seed,

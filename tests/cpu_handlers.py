@@ -15,7 +15,7 @@ AT_ONCE = Backoff(base=0.001, jitter="none")
 
 def register(app: Tenure, **options: object) -> dict:
     """All of them, registered with an app of a test's own."""
-    handlers = (spin, where, verdict, crash, leave, explode, measure)
+    handlers = (spin, until, where, verdict, crash, leave, explode, measure)
     return {handler.__name__: app.job(cpu=True, **options)(handler) for handler in handlers}
 
 
@@ -25,6 +25,14 @@ def spin(path: str) -> None:
         file.write(f"{os.getpid()}\n")
     while True:
         pass
+
+
+def until(path: str) -> int:
+    """Say that it has begun, and wait until a file is there."""
+    Path(f"{path}.begun").touch()
+    while not Path(path).exists():
+        time.sleep(0.01)
+    return os.getpid()
 
 
 def where(seconds: float = 0.0) -> list[int]:

@@ -65,6 +65,13 @@ async def stubborn(context: JobContext, ledger: str, seconds: float) -> int:
     return context.fence
 
 
+@app.job()
+async def toil(context: JobContext, ledger: str, seconds: float) -> None:
+    """Hold the loop, `TENURE_TEST_SLOWNESS` times as long in processes that have it."""
+    note(ledger, "start", context)
+    time.sleep(seconds * float(os.environ.get("TENURE_TEST_SLOWNESS", "1")))
+
+
 @app.job(max_retries=10)
 async def killer(context: JobContext, ledger: str, how: str = "exit") -> None:
     """End the process: `exit`, or the name of a signal."""

@@ -37,7 +37,8 @@ _CUT: Final = "… (cut)\n"
 _LOGIN: Final = re.compile(r"://[^/\s@:]*:[^\s@]+@")
 _MEDIUM: Final = 3
 
-Stop = Literal["lost", "cancel", "release"]
+# `release`: its worker stops; `surplus`: it waits here while others are idle.
+Stop = Literal["lost", "cancel", "release", "surplus"]
 
 
 class Attempt:
@@ -229,15 +230,15 @@ def _completed(ending: Callable[..., Ending], result: object, payload_format: st
 
 
 def released(attempt: Attempt) -> Ending:
-    """The ending of an attempt that a stopping worker gives back: ready at once, no attempt burnt."""
-    duration_ms = (time.monotonic() - attempt.started) * 1000 if attempt.begun else 0.0
+    """The ending of an attempt that a worker gives back: ready at once, no attempt burnt."""
+    duration_ms = (time.monotonic() - attempt.started) * 1000 if attempt.started else 0.0
     return Ending(
         attempt.lease,
         attempt.recorded,
         duration_ms,
         "PENDING",
         "RELEASED",
-        error="the worker was stopped",
+        error="given back, other workers were idle" if attempt.stop == "surplus" else "the worker was stopped",
         attempts_back=1,
     )
 

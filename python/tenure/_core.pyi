@@ -380,6 +380,8 @@ class Core:
         """
     def wedged(self) -> bool:
         """Whether the event loop has stopped turning."""
+    def score(self) -> int:
+        """How well the worker was at its latest beat, 0 to 100, as its sample says; 100 before the first."""
     def silence_ms(self) -> int:
         """Since the latest beat that came through was sent; 0 without a heartbeat."""
     def held(self) -> int:

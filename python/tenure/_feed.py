@@ -49,6 +49,8 @@ class Feed:
         self._woken = True
         self._task: asyncio.Task[None] | None = None
         self._quiet = False
+        # Queues in which this worker is entered as idle, as far as it knows.
+        self._idle_in: set[str] = set()
         self._passing: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -80,6 +82,7 @@ class Feed:
         """A queue got work while this worker was entered as idle; one that leases nothing passes it on, for nobody else
         was told.
         """
+        self._idle_in.discard(queue)
         if self._task is not None and not self._quiet:
             self.wake()
             return
@@ -135,10 +138,26 @@ class Feed:
                 raise
             if batch.leases:
                 self._take(batch.leases)
-            if not batch.exhausted:
+            if batch.exhausted:
+                self._idle_in.add(queue)
+            else:
+                self._idle_in.discard(queue)
                 self._woken = True
         # The next round begins with another queue, so that a full one does not starve the rest.
         self._queues.append(self._queues.pop(0))
+
+    async def others_idle(self, queue: str) -> int:
+        """How many other workers wait for jobs of this queue, as far as Redis knows. Where there are any, this one is
+        woken for the queue no more until it leases again: what it gives back is for them.
+
+        Raises:
+            StoreUnavailable: Redis cannot be asked.
+        """
+        idle = (await self._engine.depths(queue)).idle
+        if idle <= (queue in self._idle_in):
+            return 0
+        self._idle_in.discard(queue)
+        return idle - await self._engine.pass_over(queue, [self._engine.worker_id])
 
     async def _pass_on(self, queue: str) -> None:
         try:

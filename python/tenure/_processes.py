@@ -11,12 +11,14 @@ import functools
 import logging
 import multiprocessing
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from tenure._attempt import Invalid
+from tenure._balance import AHEAD
 from tenure._handler_process import Call, Outcome, serve
 from tenure.verdict import Cancel, Completed, Dead, Retry, Snooze
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 # Not `fork`: a process with threads (the runtime's, the heartbeat's, the handlers') must not be copied.
 _context: Final = multiprocessing.get_context("spawn")
+_RECENT: Final = 0.1  # what the latest job counts for in the mean
 _encoder: Final = msgspec.msgpack.Encoder()
 _outcomes: Final = msgspec.msgpack.Decoder(Outcome)
 
@@ -74,7 +77,12 @@ class Processes:
 
     def __init__(self, most: int, max_result_bytes: int) -> None:
         """Prepare; nothing is started yet."""
+        self._count = most
         self._most = asyncio.Semaphore(most)
+        # Seconds that a job takes, later ones counting more; 0 before the first has ended.
+        self._mean = 0.0
+        # Jobs that wait for a process, and since when, in their order.
+        self.waiting: Final[dict[tuple[str, int], float]] = {}
         self._max_result_bytes = max_result_bytes
         self._idle: list[_Process] = []
         self._busy: set[_Process] = set()
@@ -92,8 +100,24 @@ class Processes:
             job_type.payload_format,
             self._max_result_bytes,
         )
-        async with self._most:
+        self.waiting[lease.key] = time.monotonic()
+        try:
+            await self._most.acquire()
+        finally:
+            del self.waiting[lease.key]
+        began = time.monotonic()
+        try:
             return await self._run(_encoder.encode(call))
+        finally:
+            took = time.monotonic() - began
+            self._mean += (took - self._mean) * (_RECENT if self._mean else 1)
+            self._most.release()
+
+    @property
+    def room(self) -> int:
+        """How many more jobs would have a process within `AHEAD` seconds, less than none where too many wait."""
+        ahead = int(self._count * AHEAD / self._mean) if self._mean else 0
+        return self._count - len(self._busy) - len(self.waiting) + ahead
 
     def close(self) -> None:
         """Kill them all; what they run is nobody's any more."""

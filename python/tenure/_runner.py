@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure._attempt import Attempt, released, verdict_of
+from tenure._balance import Hold
 from tenure._processes import Processes
 from tenure._progress import ContextReporter
 from tenure._sealed_calls import calls_of
@@ -31,6 +32,8 @@ logger = logging.getLogger("tenure.worker")
 
 # Seconds a job may run before its start gets a write of its own, where starts are recorded behind.
 _BEHIND: Final = 0.05
+# So many leases of `cpu` jobs without another: what comes next is one too.
+_ALL_CPU: Final = 20
 
 
 class Runner:
@@ -67,6 +70,11 @@ class Runner:
         self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
         self._processes = Processes(processes, settings.max_result_bytes)
         self._slots: Slots[Attempt] = Slots(self._run)
+        self.hold: Final = Hold()
+        self._entered = 0  # attempts taken, without those that will not begin
+        self._withheld: list[Attempt] | None = None
+        self._cpu_types: Final = {name for name, job_type in job_types.items() if job_type.cpu}
+        self._cpu_in_a_row = 0
         self._call_handler, self._ending_of = calls_of(seal)
         self._all_ended = asyncio.Event()
         self._orphans = 0
@@ -76,6 +84,20 @@ class Runner:
     def taken(self) -> int:
         """Slots that are taken: attempts under way, and threads that go on after theirs was given up."""
         return len(self.attempts) + self._orphans
+
+    @property
+    def unbegun(self) -> int:
+        """Attempts whose handlers were not called yet."""
+        return self._entered - self.hold.begun
+
+    def room(self, free: int) -> int:
+        """For how many of so many free slots jobs would begin soon: not where they wait for the loop, nor, as long as
+        nothing but `cpu` jobs comes, for a process. Where other jobs come too, those are not to wait for these.
+        """
+        free = min(free, self.hold.most - self.unbegun)
+        if self._cpu_in_a_row < _ALL_CPU:
+            return free
+        return min(free, self._processes.room - self.unbegun)
 
     def resize(self, concurrency: int) -> None:
         """Have threads for that many handlers from now on; those that run are let run."""
@@ -101,11 +123,14 @@ class Runner:
                 # worker runs it already, and what it was given now is the same lease once more.
                 continue
             attempt = self.attempts[lease.key] = Attempt(lease)
+            if self._cpu_types:
+                self._cpu_in_a_row = self._cpu_in_a_row + 1 if lease.job_type in self._cpu_types else 0
             (behind if lease.mode == "behind" else before).append(attempt)
+        self._entered += len(before) + len(behind)
         if before:
             self._starter.record(before)
         if behind:
-            self._slots.begin(behind)
+            self._begin(behind)
             if self._look_behind is None:
                 self._look_behind = asyncio.get_running_loop().call_later(_BEHIND, self._record_behind)
 
@@ -119,8 +144,46 @@ class Runner:
                 ready.append(attempt)
             else:
                 self._engine.core.drop([attempt.lease.key])
+                self._entered -= 1
                 self._forget(attempt)
-        self._slots.begin(ready)
+        self._begin(ready)
+
+    def _begin(self, ready: list[Attempt]) -> None:
+        if self._withheld is not None:
+            self._withheld += ready
+        elif ready:
+            self.hold.handed(len(ready), time.monotonic())
+            self._slots.begin(ready)
+
+    def withhold(self) -> list[Attempt]:
+        """What waits for its turn; until `go_on` nothing begins."""
+        self._withheld = []
+        self.hold.withdrawn(time.monotonic())
+        return self._slots.withdraw()
+
+    def go_on(self, kept: list[Attempt]) -> None:
+        """Begin these, and what has come since `withhold`."""
+        ready, self._withheld = kept + (self._withheld or []), None
+        self._begin(ready)
+
+    def wait_for_processes(self) -> dict[Attempt, float]:
+        """Attempts that wait for a process, and since when, in their order."""
+        waiting = self._processes.waiting.items()
+        return {self.attempts[key]: since for key, since in waiting if key in self.attempts}
+
+    async def give_back(self, surplus: list[Attempt]) -> None:
+        """End attempts that wait: ready at once, no attempt burnt. Those that wait for a process end a little later."""
+        waited = [attempt for attempt in surplus if not attempt.begun]
+        for attempt in surplus:
+            if attempt.begun:
+                attempt.cancel("surplus")
+            else:
+                attempt.begun = True
+                self._entered -= 1
+                attempt.stop = attempt.stop or "surplus"
+        await asyncio.gather(*map(self._give_back, waited))
+        for attempt in waited:
+            self._forget(attempt)
 
     def _record_behind(self) -> None:
         """Record the starts of attempts that take longer, so that others see them running and count a crash."""
@@ -140,6 +203,10 @@ class Runner:
             attempt.cancel("lost")
 
     async def _run(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        hold = self.hold
+        hold.begun += 1
+        if hold.begun == hold.due:
+            asyncio.get_running_loop().call_soon(self._batch_begun)
         try:
             if attempt.stop is None:
                 attempt.begin(task)
@@ -155,6 +222,10 @@ class Runner:
         finally:
             attempt.end()
             self._forget(attempt)
+
+    def _batch_begun(self) -> None:
+        self.hold.timed()
+        self._slot_freed()  # there is room for others to wait
 
     async def _run_to_end(self, attempt: Attempt) -> None:
         lease = attempt.lease
@@ -176,7 +247,7 @@ class Runner:
     async def _give_back(self, attempt: Attempt) -> None:
         """End an attempt that was cut off: one that was not lost is given back, with a recorded start."""
         # A cancellation that came before the handler ran is given back too: PostgreSQL knows that it was asked for.
-        if attempt.stop in ("release", "cancel") and await self._confirmed(attempt):
+        if attempt.stop in ("release", "surplus", "cancel") and await self._confirmed(attempt):
             self._settle(released(attempt))
         else:
             self._engine.core.drop([attempt.lease.key])

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-_DEGRADED: Final = 50  # below this score a worker is degraded
+DEGRADED: Final = 50  # below this score a worker is degraded
 
 # What is no count at all makes a sample none: a made-up number of 400 digits shall not stop who computes with it.
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -65,7 +65,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
         """What the registry says of a worker that sends this."""
         if self.status == "DRAINING":
             return "DRAINING"
-        return "DEGRADED" if self.wedged or self.score < _DEGRADED else "ACTIVE"
+        return "DEGRADED" if self.wedged or self.score < DEGRADED else "ACTIVE"
 
 
 _decoder: Final = msgspec.json.Decoder(Sample)

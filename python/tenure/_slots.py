@@ -41,6 +41,12 @@ class Slots(Generic[T]):
         if self._waiting and self._leader is None:
             self._lead()
 
+    def withdraw(self) -> list[T]:
+        """Take back what has not begun."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
+
     async def drained(self) -> None:
         """Wait until every item taken so far has ended."""
         while self._tasks:

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Self
 
 from tenure import _validate
+from tenure._balance import share
 from tenure._control import Control, stacks
 from tenure._engine import Engine, new_ids
 from tenure._enqueue import Enqueuer
@@ -17,6 +18,7 @@ from tenure._rebuild import Rebuilder
 from tenure._recurring import Recurring
 from tenure._runner import Runner
 from tenure._settle import Settler
+from tenure._surplus import Surplus
 from tenure.errors import InvalidInput, StoreUnavailable, TenureError
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from tenure._attempt import Attempt
     from tenure._database import Database
-    from tenure._engine import Event
+    from tenure._engine import Event, Lease
     from tenure._identity import Identity
     from tenure._registry import Registry
     from tenure._seal import Seal
@@ -101,10 +103,11 @@ class Worker:
         self._maintenance = Maintenance(
             database, self._engine, self._publisher, self._queues, settings, self._on_rescued, self._recurring.run
         )
-        self._feed = Feed(self._engine, self._queues, self.free_slots, self._runner.take, self._rebuilder)
+        self._feed = Feed(self._engine, self._queues, self.free_slots, self._take, self._rebuilder)
         self._settler = Settler(
             database, self._engine, self._publisher, self.worker_id, self._runner.on_lost, self._feed.slot_freed
         )
+        self._surplus = Surplus(self._runner, self._settler, self._feed.others_idle, self._feed.wake)
         self._asking: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.TimerHandle | None = None
         self._silent = False
@@ -193,6 +196,7 @@ class Worker:
         self._watchdog.leave(self._runner.attempts)
         self._control.cancel()
         self._feed.cancel()
+        self._surplus.cancel()
         self._maintenance.cancel()
         self._rebuilder.cancel()
         for asking in self._asking:
@@ -202,17 +206,23 @@ class Worker:
         logger.info("worker stopped: %s", self.worker_id)
 
     def free_slots(self) -> int:
-        """How many more jobs may be taken now; none while endings pile up because PostgreSQL does not keep pace, and
-        while nobody can have heard of this worker for two beats.
+        """How many more jobs may be taken now: for the slots that its health leaves it, as many as need not wait long.
+
+        None while endings pile up because PostgreSQL does not keep pace, while nobody can have heard of this worker for
+        two beats, and while others take what it gave back.
         """
-        if self._silent or self._settler.unsettled > max(1000, 4 * self._concurrency):
+        if self._silent or self._surplus.resting or self._settler.unsettled > max(1000, 4 * self._concurrency):
             return 0
-        return self._concurrency - self._runner.taken
+        return self._runner.room(share(self._concurrency, self._engine.core.score()) - self._runner.taken)
 
     @property
     def running(self) -> int:
         """Attempts under way."""
         return len(self._runner.attempts)
+
+    def _take(self, leases: list[Lease]) -> None:
+        self._runner.take(leases)
+        self._surplus.arm()
 
     def _settle(self, ending: Ending) -> None:
         self._settler.add(ending)

@@ -367,6 +367,10 @@ impl Core {
         lock(&self.heartbeat).as_ref().is_some_and(Heartbeat::wedged)
     }
 
+    fn score(&self) -> u8 {
+        lock(&self.heartbeat).as_ref().map_or(100, Heartbeat::score)
+    }
+
     fn silence_ms(&self) -> u64 {
         let silence = lock(&self.heartbeat).as_ref().map(Heartbeat::silence).unwrap_or_default();
         u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)

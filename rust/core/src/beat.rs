@@ -110,7 +110,8 @@ impl Beat<'_> {
                 interval: self.rhythm.interval(),
             };
             let mut sampler = member.sampler.lock().unwrap_or_else(PoisonError::into_inner);
-            let Sample { whole, line } = sampler.take(&reading, &member.pulse.profile());
+            let Sample { whole, line, score } = sampler.take(&reading, &member.pulse.profile());
+            member.pulse.scored(score);
             let key = self.keys.heartbeat(&member.worker_id);
             pipeline.cmd("SET").arg(key).arg(whole).arg("PX").arg(self.rhythm.ttl_ms);
             lines.push((self.keys.series(&member.worker_id), line, sampler.beat() % CUT_EVERY == 0));

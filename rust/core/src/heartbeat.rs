@@ -211,6 +211,12 @@ impl Heartbeat {
         self.member.pulse.wedged()
     }
 
+    /// How well the worker was at its latest beat, 0 to 100, as its sample says.
+    #[must_use]
+    pub fn score(&self) -> u8 {
+        self.member.pulse.score()
+    }
+
     /// For how long nobody can have heard of this worker: since the latest beat that came through was sent.
     #[must_use]
     pub fn silence(&self) -> Duration {

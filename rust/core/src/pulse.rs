@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -23,6 +23,8 @@ pub(crate) struct Pulse {
     capacity: AtomicUsize,
     ended: AtomicU64,
     failed: AtomicU64,
+    /// Of the latest sample.
+    score: AtomicU8,
     profile: Mutex<String>,
 }
 
@@ -50,6 +52,7 @@ impl Pulse {
             capacity: AtomicUsize::new(0),
             ended: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            score: AtomicU8::new(100),
             profile: Mutex::default(),
         }
     }
@@ -88,6 +91,16 @@ impl Pulse {
             tick_age,
             wedged: tick_age > self.wedged_after,
         }
+    }
+
+    /// The worker's score as of the beat that is being sent.
+    pub(crate) fn scored(&self, score: u8) {
+        self.score.store(score, Ordering::Relaxed);
+    }
+
+    /// The score of the latest beat; 100 before the first.
+    pub(crate) fn score(&self) -> u8 {
+        self.score.load(Ordering::Relaxed)
     }
 
     /// Whether the loop has stopped turning.

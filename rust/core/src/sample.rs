@@ -40,11 +40,12 @@ pub(crate) struct Reading {
     pub interval: Duration,
 }
 
-/// A sample in both forms: the heartbeat's JSON object, and the line of the series.
+/// A sample in both forms, the heartbeat's JSON object and the line of the series, and its score by itself.
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub whole: String,
     pub line: String,
+    pub score: u8,
 }
 
 impl Sampler {
@@ -93,7 +94,7 @@ impl Sampler {
         let line = format!(
             "[{at_ms},{cpu_percent:.1},{rss_bytes},{error_rate:.4},{running},{lag_ms},{tick_age_ms},{queue_wait_ms}]"
         );
-        Sample { whole, line }
+        Sample { whole, line, score }
     }
 
     fn count(&mut self, vitals: &Vitals) {
@@ -160,9 +161,9 @@ mod tests {
     fn what_fails_is_late_or_stands_still_scores_less() {
         let mut sampler = Sampler::new();
         let score = |sampler: &mut Sampler, reading: &Reading| -> u8 {
-            let whole = sampler.take(reading, "").whole;
-            let text = whole.split(r#""score":"#).nth(1).unwrap().trim_end_matches('}').to_owned();
-            text.parse().unwrap()
+            let Sample { whole, score, .. } = sampler.take(reading, "");
+            assert!(whole.ends_with(&format!(r#""score":{score}}}"#)), "{whole}");
+            score
         };
         let well = reading();
         assert_eq!(score(&mut sampler, &well), 100);
