@@ -172,11 +172,14 @@ class Runner:
         return {self.attempts[key]: since for key, since in waiting if key in self.attempts}
 
     async def give_back(self, surplus: list[Attempt]) -> None:
-        """End attempts that wait: ready at once, no attempt burnt. Those that wait for a process end a little later."""
+        """End attempts that wait: ready at once, no attempt burnt. Those that wait for a process end a little later;
+        one that has got it meanwhile goes on.
+        """
         waited = [attempt for attempt in surplus if not attempt.begun]
         for attempt in surplus:
             if attempt.begun:
-                attempt.cancel("surplus")
+                if attempt.lease.key in self._processes.waiting:
+                    attempt.cancel("surplus")
             else:
                 attempt.begun = True
                 self._entered -= 1

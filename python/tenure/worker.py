@@ -321,6 +321,7 @@ class Worker:
         before, self._silent = self._silent, self._engine.core.silence_ms() > 2000 * self._settings.heartbeat_seconds
         if before and not self._silent:
             self._feed.wake()
+        self._feed.slot_freed()  # a better score leaves more slots, and nobody else says so
         self._engine.core.tick(len(self._runner.attempts), self._concurrency, *self._runner.counted)
         self._ticker = asyncio.get_running_loop().call_later(_TICK, self._tick)
 
