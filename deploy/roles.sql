@@ -41,7 +41,8 @@ GRANT SELECT ON :"schema".schema_migrations TO :"producer", :"results", :"replac
 -- must know what. A parent's row is locked, and marked as one: nothing else of it can be changed.
 GRANT INSERT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
-    max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms
+    max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms,
+    expires_at, deadline_at
 ), SELECT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
     max_retries, timeout_ms, run_at, status, updated_at, fence, attempts, unique_key, unique_until, unique_hold_ms, started_at,
@@ -55,17 +56,19 @@ GRANT SELECT ON :"schema".paused_queues TO :"producer", :"worker";
 GRANT SELECT (job_id, status, result, result_format, error) ON :"schema".jobs TO :"results";
 
 -- What a job is changes here alone; the fence is raised with it, so that no worker runs what it had before.
-GRANT SELECT (job_id, mode, status, unique_key, unique_until, started_at, created_at, tags, metadata), UPDATE (
-    payload, payload_format, priority, run_at, status, fence, max_retries, timeout_ms, tags, metadata, updated_at
+GRANT SELECT (job_id, mode, status, unique_key, unique_until, started_at, created_at, tags, metadata, expires_at, deadline_at), UPDATE (
+    payload, payload_format, priority, run_at, status, fence, max_retries, timeout_ms, tags, metadata, updated_at,
+    expires_at, deadline_at
 ) ON :"schema".jobs TO :"replacer";
 
 -- Running. What a job is (its payload, type, queue, key, limits) stays as it was enqueued; the audit only grows.
 GRANT INSERT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
-    max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms
+    max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms,
+    expires_at, deadline_at
 ), SELECT, UPDATE (
     status, fence, attempts, crashes, worker_id, priority, run_at, started_at, completed_at, updated_at, result, result_format,
-    error, progress, progress_note, pending_dependencies, has_dependents, unique_until, unique_hold_ms
+    error, progress, progress_note, pending_dependencies, has_dependents, unique_until, unique_hold_ms, snoozes
 ) ON :"schema".jobs TO :"worker";
 GRANT INSERT, SELECT, UPDATE (status, completed_at, duration_ms, error) ON :"schema".job_executions TO :"worker";
 GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT, UPDATE (satisfied_at)
@@ -84,7 +87,8 @@ GRANT INSERT, SELECT, UPDATE (queue, job_type, cron, timezone, missed, triggers,
 -- Steering.
 GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"operator";
 GRANT UPDATE (
-    status, run_at, attempts, crashes, completed_at, cancel_requested_at, error, pending_dependencies, updated_at
+    status, run_at, attempts, crashes, completed_at, cancel_requested_at, error, pending_dependencies, updated_at,
+    expires_at, deadline_at, snoozes
 ) ON :"schema".jobs TO :"operator";
 GRANT UPDATE (satisfied_at) ON :"schema".job_dependencies TO :"operator";
 GRANT UPDATE (paused, triggers, next_at, updated_at), DELETE ON :"schema".schedules TO :"operator";

@@ -20,7 +20,7 @@ column dead_letter_queue.created_at timestamp with time zone not null default no
 
 constraint dead_letter_queue.dead_letter_queue_pkey PRIMARY KEY (dlq_id)
 constraint dead_letter_queue.dead_letter_queue_priority_range CHECK (((priority >= 1) AND (priority <= 5)))
-constraint dead_letter_queue.dead_letter_queue_reason_known CHECK ((reason = ANY (ARRAY['exhausted'::text, 'poison'::text, 'dead'::text, 'invalid'::text, 'unknown_job_type'::text, 'refused'::text])))
+constraint dead_letter_queue.dead_letter_queue_reason_known CHECK ((reason = ANY (ARRAY['exhausted'::text, 'poison'::text, 'dead'::text, 'invalid'::text, 'unknown_job_type'::text, 'refused'::text, 'deadline'::text])))
 
 CREATE UNIQUE INDEX dead_letter_queue_pkey ON gap006.dead_letter_queue USING btree (dlq_id);
 CREATE INDEX idx_dead_letter_queue_created_at ON gap006.dead_letter_queue USING btree (created_at);
@@ -108,11 +108,17 @@ column jobs.completed_at timestamp with time zone
 column jobs.unique_key text
 column jobs.unique_until text
 column jobs.unique_hold_ms bigint
+column jobs.expires_at timestamp with time zone
+column jobs.deadline_at timestamp with time zone
+column jobs.snoozes integer
 
 constraint jobs.jobs_attempts_not_negative CHECK ((attempts >= 0))
 constraint jobs.jobs_blocked_waits CHECK (((status <> 'BLOCKED'::text) OR (pending_dependencies > 0)))
 constraint jobs.jobs_crashes_not_negative CHECK ((crashes >= 0))
+constraint jobs.jobs_deadline_at_range CHECK ((deadline_at < '3000-01-01 00:00:00+00'::timestamp with time zone)) NOT VALID
+constraint jobs.jobs_deadline_expires CHECK (((deadline_at IS NULL) OR COALESCE((expires_at <= deadline_at), false))) NOT VALID
 constraint jobs.jobs_ended_has_time CHECK (((status = ANY (ARRAY['COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text])) = (completed_at IS NOT NULL)))
+constraint jobs.jobs_expires_at_range CHECK (((expires_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (expires_at < '3000-01-01 00:00:00+00'::timestamp with time zone))) NOT VALID
 constraint jobs.jobs_fence_not_negative CHECK ((fence >= 0))
 constraint jobs.jobs_idempotency_key_length CHECK (((octet_length(idempotency_key) >= 1) AND (octet_length(idempotency_key) <= 255)))
 constraint jobs.jobs_job_type_length CHECK (((octet_length(job_type) >= 1) AND (octet_length(job_type) <= 255)))
@@ -126,6 +132,7 @@ constraint jobs.jobs_processing_has_worker CHECK (((status <> 'PROCESSING'::text
 constraint jobs.jobs_progress_range CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision)))
 constraint jobs.jobs_queue_length CHECK (((octet_length(queue) >= 1) AND (octet_length(queue) <= 128)))
 constraint jobs.jobs_run_at_range CHECK (((run_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (run_at < '3000-01-01 00:00:00+00'::timestamp with time zone))) NOT VALID
+constraint jobs.jobs_snoozes_positive CHECK ((snoozes > 0)) NOT VALID
 constraint jobs.jobs_status_known CHECK ((status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text, 'PROCESSING'::text, 'COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text])))
 constraint jobs.jobs_timeout_positive CHECK ((timeout_ms > 0))
 constraint jobs.jobs_unique_has_until CHECK (((unique_key IS NULL) = (unique_until IS NULL))) NOT VALID
@@ -133,6 +140,11 @@ constraint jobs.jobs_unique_hold_range CHECK (((unique_until = 'hold'::text) = (
 constraint jobs.jobs_unique_key_length CHECK (((octet_length(unique_key) >= 1) AND (octet_length(unique_key) <= 1024))) NOT VALID
 constraint jobs.jobs_unique_until_known CHECK ((unique_until = ANY (ARRAY['started'::text, 'ended'::text, 'window'::text, 'hold'::text]))) NOT VALID
 
+CREATE INDEX idx_jobs_expiry ON gap006.jobs USING btree ((
+CASE
+    WHEN (started_at IS NULL) THEN expires_at
+    ELSE deadline_at
+END)) WHERE ((expires_at IS NOT NULL) AND (status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text])));
 CREATE UNIQUE INDEX idx_jobs_idempotency_key ON gap006.jobs USING btree (idempotency_key) WHERE (idempotency_key IS NOT NULL);
 CREATE INDEX idx_jobs_priority_created_at ON gap006.jobs USING btree (priority DESC, created_at) WHERE (status = 'PENDING'::text);
 CREATE INDEX idx_jobs_status ON gap006.jobs USING btree (queue, job_id, status) WHERE (status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'PROCESSING'::text]));

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from tenure._deadline import Deadline
     from tenure._engine import Lease
     from tenure._processes import Processes
     from tenure._start import Starter
@@ -51,9 +52,10 @@ class Attempt:
         begun: its handler has been called, or will not be.
         stop: why its handler was cancelled from outside, if it was.
         started: when the handler was called, by the monotonic clock.
+        deadline: when the job must have ended, if it must.
     """
 
-    __slots__ = ("_task", "begun", "lease", "recorded", "recording", "started", "stop")
+    __slots__ = ("_task", "begun", "deadline", "lease", "recorded", "recording", "started", "stop")
 
     def __init__(self, lease: Lease) -> None:
         """A lease that nothing has been done about yet."""
@@ -63,6 +65,7 @@ class Attempt:
         self.begun = False
         self.stop: Stop | None = None
         self.started = 0.0
+        self.deadline: Deadline | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, task: asyncio.Task[None]) -> None:
@@ -108,7 +111,11 @@ class Refused(Dead):
     """A job that must not run: its seal was refused."""
 
 
-_REASONS: Final[dict[type, str]] = {Invalid: "invalid", Refused: "refused"}
+class Overdue(Dead):
+    """A job that must have ended by now."""
+
+
+_REASONS: Final[dict[type, str]] = {Invalid: "invalid", Refused: "refused", Overdue: "deadline"}
 
 
 async def call_handler(
@@ -133,7 +140,7 @@ async def call_handler(
     except (msgspec.MsgspecError, RecursionError) as error:
         return Invalid(f"the payload does not fit the handler: {error}")
     if job_type.signature.context_name is not None:
-        arguments[job_type.signature.context_name] = JobContext(lease, reporter)
+        arguments[job_type.signature.context_name] = JobContext(lease, reporter, attempt.deadline)
     handler: Callable[..., Any] = job_type.handler
     if job_type.is_async:
         return await handler(**arguments)
@@ -165,7 +172,7 @@ async def verdict_of(run: Any, timeout_ms: int, attempt: Attempt) -> object:
             return await run
     except TimeoutError as error:
         expired = limit is not None and limit.expired()
-        return Retry(f"timed out after {timeout_ms} ms" if expired else error_text(error))
+        return _out_of_time(attempt, timeout_ms) if expired else Retry(error_text(error))
     except asyncio.CancelledError as error:
         if attempt.stop == "cancel":
             return Cancel("cancelled while it ran")
@@ -175,6 +182,12 @@ async def verdict_of(run: Any, timeout_ms: int, attempt: Attempt) -> object:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
         # A job that exits fails; it does not take its worker and its neighbours along.
         return Retry(error_text(error))
+
+
+def _out_of_time(attempt: Attempt, timeout_ms: int) -> Retry | Overdue:
+    if attempt.deadline is not None and not attempt.deadline.remaining:
+        return Overdue("the job's deadline passed while it ran")
+    return Retry(f"timed out after {timeout_ms} ms")
 
 
 def error_text(error: BaseException) -> str:
@@ -202,16 +215,19 @@ def ending_of(
     if job_type is not None:
         job_type.retry_budget.ended += 1
     ending = functools.partial(Ending, lease, attempt.recorded, duration_ms)
+    left = None if attempt.deadline is None else attempt.deadline.remaining
     match verdict:
-        case Snooze(delay):
+        case Snooze(delay) if left is not None and delay >= left:
+            return ending("FAILED", "FAILED", error="snoozed past the job's deadline", reason="deadline")
+        case Snooze(delay, most):
             status = "SCHEDULED" if delay > 0 else "PENDING"
-            return ending(status, "SNOOZED", delay_ms=round(delay * 1000), attempts_back=1)
+            return ending(status, "SNOOZED", delay_ms=round(delay * 1000), attempts_back=1, most_snoozes=most)
         case Cancel(reason):
             return ending("CANCELLED", "CANCELLED", error=stored_text(reason) or None)
         case Dead(error):
             return ending("FAILED", "FAILED", error=stored_text(error), reason=_REASONS.get(type(verdict), "dead"))
         case Retry(error, delay):
-            return _failed(ending, lease, job_type, stored_text(error), delay)
+            return _failed(ending, lease, job_type, stored_text(error), delay, left)
         case Completed(result):
             pass
         case result:
@@ -254,7 +270,12 @@ def _delay_ms(job_type: JobType[..., object], attempt: int) -> int:
 
 
 def _failed(
-    ending: Callable[..., Ending], lease: Lease, job_type: JobType[..., object] | None, error: str, delay: float | None
+    ending: Callable[..., Ending],
+    lease: Lease,
+    job_type: JobType[..., object] | None,
+    error: str,
+    delay: float | None,
+    left: float | None,
 ) -> Ending:
     if lease.attempt > lease.max_retries:
         reason = "unknown_job_type" if job_type is None else "exhausted"
@@ -265,6 +286,8 @@ def _failed(
         delay_ms = backoff_ms(lease.attempt - 1)
     else:
         delay_ms = _delay_ms(job_type, lease.attempt)
+    if left is not None and delay_ms >= left * 1000:
+        return ending("FAILED", "FAILED", error=error, reason="deadline")  # no retry that would come too late
     keep = job_type is not None and job_type.retry_priority == "keep"
     return ending(
         "SCHEDULED" if delay_ms > 0 else "PENDING",

@@ -31,6 +31,7 @@ _DUTY_MS: Final = 3000
 _LONGEST_SLEEP: Final = 0.2  # seconds a due job may wait for its promotion while every worker sleeps
 _ASK_FOR_DUTY: Final = 1.0
 _PRUNE: Final = 600.0
+_EXPIRE: Final = 2.0  # seconds that a job whose time is over may stay, where nobody leases it
 _BATCH: Final = 500
 
 
@@ -41,6 +42,7 @@ class _Clock:
     duty: float = 0.0
     rescue: float = 0.0
     recurring: float = 0.0
+    expire: float = 0.0
     prune: float = 0.0
 
 
@@ -59,11 +61,12 @@ class Maintenance:
         settings: Settings,
         on_rescued: Callable[[list[tuple[str, int]]], None],
         recur: Callable[[str], Awaitable[float]],
+        expire: Callable[[], Awaitable[None]],
     ) -> None:
         """Prepare; the stores must be open when it starts.
 
         `on_rescued` is told which leases were taken back; `recur` enqueues what schedules say of a queue, and says in
-        how many seconds it wants to be asked again.
+        how many seconds it wants to be asked again; `expire` ends jobs whose time is over.
         """
         self._database = database
         self._engine = engine
@@ -72,6 +75,7 @@ class Maintenance:
         self._settings = settings
         self._on_rescued = on_rescued
         self._recur = recur
+        self._expire = expire
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -134,6 +138,9 @@ class Maintenance:
                 pass
         if now >= clock.recurring:
             clock.recurring = now + await self._recur(queue)
+        if now >= clock.expire:
+            clock.expire = now + _EXPIRE
+            await self._expire()
         if now >= clock.prune:
             clock.prune = now + _PRUNE
             await self._prune()

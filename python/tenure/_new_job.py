@@ -57,6 +57,8 @@ def prepare(request: JobRequest, job_type: JobType[..., object], limit: int, job
     payload = encode(request.arguments, job_type.payload_format, limit, "payload")
     job = NewJob(request.job_id or job_id, payload, profile_of(job_type, request.options), request.options)
     unique = request.options.unique
+    if request.options.ends and job_type.record != "before":
+        raise InvalidInput("expires_in, deadline_in", "absent where record='behind'", job_type.name)
     if unique is not None:
         if unique.needs_recorded_start and job_type.record != "before":
             raise InvalidInput(
@@ -85,7 +87,7 @@ def _profile(job_type: JobType[..., object], options: Options) -> Profile:
     if isinstance(delay, timedelta):
         delay = delay.total_seconds()
     unique = options.unique
-    rare: dict[str, object] = {}
+    rare: dict[str, object] = _times(options)
     if unique is not None:
         rare |= unique.rare()
         if unique.wait is not None and delay is None and options.run_at is None:
@@ -108,6 +110,22 @@ def _profile(job_type: JobType[..., object], options: Options) -> Profile:
         delay_ms=0 if delay is None else round(_validate.seconds("delay", delay) * 1000),
         rare=msgspec.json.encode(rare).decode() if rare else None,
     )
+
+
+def _times(options: Options) -> dict[str, object]:
+    """After which times the job is not wanted any more, as parts of `rare` in `enqueue.sql`."""
+    if not options.ends:
+        return {}
+    found: dict[str, object] = {}
+    for name, after, at in (
+        ("expires", options.expires_in, options.expires_at),
+        ("deadline", options.deadline_in, options.deadline_at),
+    ):
+        if after is not None:
+            found[f"{name}_ms"] = _validate.span(f"{name}_in", after)
+        if at is not None:
+            found[f"{name}_at"] = at.isoformat()
+    return found
 
 
 def _array_literal(values: list[str]) -> str:

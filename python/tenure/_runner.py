@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tenure._attempt import Attempt, released, verdict_of
 from tenure._balance import Hold
+from tenure._deadline import shortest_ms
 from tenure._processes import Processes
 from tenure._progress import ContextReporter
 from tenure._sealed_calls import calls_of
@@ -56,6 +57,7 @@ class Runner:
         seal: Seal | None,
         settle: Callable[[Ending], None],
         slot_freed: Callable[[], None],
+        refused: Callable[[list[Lease]], None],
     ) -> None:
         """Prepare; nothing runs before the first leases are taken."""
         self.attempts: Final[dict[tuple[str, int], Attempt]] = {}
@@ -65,6 +67,7 @@ class Runner:
         self._job_types = job_types
         self._settle = settle
         self._slot_freed = slot_freed
+        self._refused = refused
         self._starter = Starter(database, worker_id, settings.lease_seconds * 0.8, self._on_asked)
         self._reporter = ContextReporter(database, self.attempt_of, self._starter)
         self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
@@ -136,7 +139,7 @@ class Runner:
 
     def _on_asked(self, batch: list[Attempt]) -> None:
         """Begin the attempts that PostgreSQL has confirmed; the others are not this worker's."""
-        ready = []
+        ready, refused = [], []
         for attempt in batch:
             if attempt.begun:
                 continue
@@ -146,6 +149,9 @@ class Runner:
                 self._engine.core.drop([attempt.lease.key])
                 self._entered -= 1
                 self._forget(attempt)
+                refused.append(attempt.lease)
+        if refused:
+            self._refused(refused)
         self._begin(ready)
 
     def _begin(self, ready: list[Attempt]) -> None:
@@ -234,7 +240,7 @@ class Runner:
         lease = attempt.lease
         job_type = self._job_types.get(lease.job_type)
         run = self._call_handler(job_type, attempt, self._reporter, self._threads, self._processes, self._orphaned)
-        verdict = await verdict_of(run, lease.timeout_ms, attempt)
+        verdict = await verdict_of(run, shortest_ms(lease.timeout_ms, attempt.deadline), attempt)
         ending = self._ending_of(verdict, attempt, job_type, self._settings.max_result_bytes)
         if not attempt.recorded and (ending.status != "COMPLETED" or attempt.recording is not None):
             if not await attempt.ensure_recorded(self._starter):

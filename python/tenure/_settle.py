@@ -56,6 +56,7 @@ class Ending:
     attempts_back: int = 0
     priority: int | None = None
     reason: str | None = None
+    most_snoozes: int | None = None
     outcome: str | None = None
     execution_id: str = ""
 
@@ -203,7 +204,8 @@ class Settler:
         if settle:
             columns = _settle_columns(settle)
             ids = new_ids(len(settle))
-            for row in await self._database.fetch("settle", *columns, ids, with_parents, connection=connection):
+            most = [ending.most_snoozes for ending in settle]
+            for row in await self._database.fetch("settle", *columns, ids, with_parents, most, connection=connection):
                 settle[row["place"] - 1].outcome = row["status"]
 
     async def _look_up(self, batch: list[Ending]) -> None:

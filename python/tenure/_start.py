@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from tenure._coalesce import Coalescer
+from tenure._deadline import Deadline
 from tenure._engine import new_ids
 from tenure.errors import StoreUnavailable
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tenure._attempt import Attempt
-    from tenure._database import Database
+    from tenure._database import Database, Row
 
 logger = logging.getLogger("tenure.start")
 
@@ -71,12 +72,10 @@ class Starter:
         uncertain = False
         while True:
             try:
-                places = await self._ask("start", job_ids, fences, execution_ids, self._worker_id)
-                for place in places:
-                    batch[place - 1].recorded = True
-                if uncertain and len(places) < len(batch):
-                    for place in await self._ask("start_outcomes", job_ids, fences, execution_ids):
-                        batch[place - 1].recorded = True
+                asked = time.monotonic()
+                found = _note(batch, await self._ask("start", job_ids, fences, execution_ids, self._worker_id), asked)
+                if uncertain and found < len(batch):
+                    _note(batch, await self._ask("start_outcomes", job_ids, fences, execution_ids), asked)
             except StoreUnavailable as error:
                 uncertain = True
                 if time.monotonic() + pause > give_up:
@@ -87,7 +86,18 @@ class Starter:
             else:
                 return
 
-    async def _ask(self, name: str, *arguments: Sequence[object]) -> list[int]:
-        """The places, from 1, of the leases for which the statement found what it was asked for."""
+    async def _ask(self, name: str, *arguments: Sequence[object]) -> Row:
         [row] = await self._database.fetch(name, *arguments)
-        return row["places"] or []
+        return row
+
+
+def _note(batch: list[Attempt], row: Row, asked: float) -> int:
+    """Note which starts are recorded, by the places (from 1) that the statement found; how many."""
+    places: list[int] = row["places"] or []
+    for place in places:
+        batch[place - 1].recorded = True
+    for place, at in zip(places, row["deadlines"] or (), strict=False):
+        if at is not None:
+            # By the monotonic clock, from the start of the request: no wall clock of this machine's is asked.
+            batch[place - 1].deadline = Deadline(at, asked + (at - row["now"]).total_seconds())
+    return len(places)

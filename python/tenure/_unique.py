@@ -148,6 +148,7 @@ class Conflicts:
             profile.run_at,
             profile.delay_ms,
             unique.milliseconds("at_most"),
+            profile.rare,
         )
 
 

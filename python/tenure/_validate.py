@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -43,6 +43,11 @@ def seconds(field: str, value: object, *, least: float = 0.0, most: float = _LON
     ):
         raise InvalidInput(field, f"a number of seconds from {least:g} to {most:g}", value)
     return float(value)
+
+
+def span(field: str, value: object) -> int:
+    """A number of seconds above zero, or a timedelta, as milliseconds."""
+    return round(seconds(field, value.total_seconds() if isinstance(value, timedelta) else value, least=0.001) * 1000)
 
 
 def choice(field: str, value: object, allowed: tuple[str, ...]) -> str:

@@ -34,8 +34,8 @@ _BATCH: Final = 500
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that no retry is left for. `reason`: exhausted, poison, dead, invalid, unknown_job_type, or refused for its
-    seal.
+    """A job that no retry is left for. `reason`: exhausted, poison, dead, invalid, unknown_job_type, deadline, or
+    refused for its seal.
     """
 
     dlq_id: str

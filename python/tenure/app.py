@@ -26,6 +26,7 @@ from tenure.unique import as_unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
     from types import TracebackType
 
     from tenure._enqueue import Enqueued
@@ -78,6 +79,8 @@ class Tenure:
         payload_format: str = "json",
         cpu: bool = False,
         unique: Unique | bool | str | None = None,
+        expires_in: float | timedelta | None = None,
+        deadline_in: float | timedelta | None = None,
     ) -> Callable[[Callable[P, R]], JobType[P, R]]:
         """Register a handler: an `async def`, run on the loop, or a plain function, run in a thread.
 
@@ -96,13 +99,21 @@ class Tenure:
             payload_format: `json` or `msgpack`. Defaults to `json`.
             cpu: run a plain function in a process, which is killed at the timeout and at a cancellation. It must be
                 importable and takes no context; its module is imported there anew. Defaults to no.
+            expires_in: seconds after its enqueue in which a job must start, or be cancelled. Defaults to no bound.
+            deadline_in: seconds after its enqueue in which a job must end, or be stopped. Defaults to no bound.
             unique: True for one job with the same arguments at a time, a key, or a `Unique`. Defaults to none.
 
         Raises:
             InvalidInput: a value is out of bounds, or the name is taken.
         """
         options = Options(
-            queue=queue, priority=priority, timeout=timeout, max_retries=max_retries, unique=as_unique(unique)
+            queue=queue,
+            priority=priority,
+            timeout=timeout,
+            max_retries=max_retries,
+            unique=as_unique(unique),
+            expires_in=expires_in,
+            deadline_in=deadline_in,
         )
 
         def register(handler: Callable[P, R]) -> JobType[P, R]:
@@ -306,7 +317,7 @@ class Tenure:
         if row["status"] == "FAILED":
             raise JobFailed(job.id, row["error"] or "")
         if row["status"] == "CANCELLED":
-            raise JobCancelled(job.id, "job was cancelled")
+            raise JobCancelled(job.id, f"job was cancelled, {row['error']}" if row["error"] else "job was cancelled")
         return result_of(row, stores.seal)
 
     # --- work

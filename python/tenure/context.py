@@ -9,6 +9,9 @@ from tenure import _validate
 from tenure.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tenure._deadline import Deadline
     from tenure._engine import Lease
 
 
@@ -37,6 +40,7 @@ class JobContext:
     """
 
     __slots__ = (
+        "_deadline",
         "_lease",
         "_reporter",
         "_started",
@@ -49,8 +53,9 @@ class JobContext:
         "queue",
     )
 
-    def __init__(self, lease: Lease, reporter: Reporter) -> None:
+    def __init__(self, lease: Lease, reporter: Reporter, deadline: Deadline | None = None) -> None:
         """Made by the worker when the attempt starts."""
+        self._deadline = deadline
         self._lease = lease
         self._reporter = reporter
         self._started = time.monotonic()
@@ -64,10 +69,17 @@ class JobContext:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until the attempt times out; None without a timeout."""
+        """Seconds until the attempt times out or the job's deadline passes; None without either."""
+        left = None if self._deadline is None else self._deadline.remaining
         if not self._lease.timeout_ms:
-            return None
-        return self._lease.timeout_ms / 1000 - (time.monotonic() - self._started)
+            return left
+        own = self._lease.timeout_ms / 1000 - (time.monotonic() - self._started)
+        return own if left is None else min(own, left)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the job must have ended, whichever attempt it is; None if it has no deadline."""
+        return None if self._deadline is None else self._deadline.at
 
     async def progress(self, fraction: float, note: str | None = None) -> None:
         """Record how far the attempt is; many calls of one process become one statement.

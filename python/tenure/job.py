@@ -39,6 +39,9 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     fence: int
     timeout: float | None
     run_at: datetime
+    expires_at: datetime | None
+    deadline_at: datetime | None
+    snoozes: int | None
     idempotency_key: str | None
     unique_key: str | None
     worker_id: str | None

@@ -79,6 +79,12 @@ class Options:
         max_retries: attempts after the first. Defaults to 5.
         delay: seconds, or a timedelta, until the job becomes ready. Defaults to none.
         run_at: when the job becomes ready; needs a time zone. Defaults to now.
+        expires_in: seconds, or a timedelta, from now: if no attempt has started by then, none ever does, and the job is
+            cancelled. Defaults to never.
+        expires_at: the same as a point in time with a time zone. Defaults to never.
+        deadline_in: seconds, or a timedelta, from now: a running attempt is stopped then, no retry or snooze goes past
+            it, and the job is a dead letter, or cancelled if it never started. Defaults to none.
+        deadline_at: the same as a point in time with a time zone. Defaults to none.
         idempotency_key: a second job with the same key is not made; the first is returned. Defaults to none.
         unique: a `Unique`, True for one job with the same arguments at a time, or a key. Defaults to none.
         tags: short texts to find the job by. Defaults to none.
@@ -95,6 +101,10 @@ class Options:
     max_retries: int = 5
     delay: float | timedelta | None = None
     run_at: datetime | None = None
+    expires_in: float | timedelta | None = None
+    expires_at: datetime | None = None
+    deadline_in: float | timedelta | None = None
+    deadline_at: datetime | None = None
     idempotency_key: str | None = None
     unique: Unique | None = None
     tags: Iterable[str] = ()
@@ -115,10 +125,27 @@ class Options:
             raise InvalidInput("delay", "absent where run_at is given", self.delay)
         if self.run_at is not None:
             _validate.moment("run_at", self.run_at)
+        for name in ("expires", "deadline"):
+            _refuse_no_time(name, getattr(self, f"{name}_in"), getattr(self, f"{name}_at"))
         if self.idempotency_key is not None:
             _validate.text("idempotency_key", self.idempotency_key, 255)
         if self.unique is not None:
             object.__setattr__(self, "unique", as_unique(self.unique))
+
+    @property
+    def ends(self) -> bool:
+        """Whether there is a time after which the job is not wanted any more."""
+        times = (self.expires_in, self.expires_at, self.deadline_in, self.deadline_at)
+        return any(time is not None for time in times)
+
+
+def _refuse_no_time(name: str, after: float | timedelta | None, at: datetime | None) -> None:
+    if after is not None:
+        if at is not None:
+            raise InvalidInput(f"{name}_in", f"absent where {name}_at is given", after)
+        _validate.span(f"{name}_in", after)
+    if at is not None:
+        _validate.moment(f"{name}_at", at)
 
 
 class JobRequest(msgspec.Struct, frozen=True):

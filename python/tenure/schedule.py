@@ -23,7 +23,7 @@ _LONGEST_ZONE: Final = 64
 _LATE: Final = timedelta(seconds=60)
 # Of one schedule in one transaction, where all that was missed is wanted; the rest follows in the next.
 _MOST: Final = 500
-_NOT_SCHEDULED: Final = ("depends_on", "connection", "delay", "run_at", "idempotency_key")
+_NOT_SCHEDULED: Final = ("depends_on", "connection", "delay", "run_at", "expires_at", "deadline_at", "idempotency_key")
 
 
 @dataclass(frozen=True, slots=True)

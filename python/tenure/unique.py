@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -14,11 +13,11 @@ from tenure.errors import InvalidInput, PayloadInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
 
 UNTIL: Final = ("started", "ended")
 ON_CONFLICT: Final = ("keep", "replace", "extend", "refuse", "later")
 _DIGEST: Final = 20  # bytes: two different sets of arguments never have the same
-_SHORTEST: Final = 0.001  # seconds
 # Keys of an object in order at every depth: equal arguments are equal bytes, in whatever order they were given.
 _CANONICAL: Final = msgspec.json.Encoder(order="sorted")
 
@@ -117,10 +116,7 @@ class Unique:
     def milliseconds(self, name: str) -> int | None:
         """One of the times."""
         value = getattr(self, name)
-        if value is None:
-            return None
-        seconds = value.total_seconds() if isinstance(value, timedelta) else value
-        return round(_validate.seconds(f"unique.{name}", seconds, least=_SHORTEST) * 1000)
+        return None if value is None else _validate.span(f"unique.{name}", value)
 
     def rare(self) -> dict[str, object]:
         """What PostgreSQL must know, as parts of `rare` in `enqueue.sql`."""

@@ -34,13 +34,21 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """Not now: run again after `delay` seconds; no attempt is burnt."""
+    """Not now: run again after `delay` seconds; no attempt is burnt.
+
+    Attributes:
+        delay: seconds. One that would end past the job's deadline makes a dead letter of it.
+        most: how often the job may be snoozed; once more makes a dead letter of it. Defaults to no bound.
+    """
 
     delay: float
+    most: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a delay that is none."""
         _validate.seconds("delay", self.delay)
+        if self.most is not None:
+            _validate.whole("most", self.most, 1, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from tenure._balance import share
 from tenure._control import Control, stacks
 from tenure._engine import Engine, new_ids
 from tenure._enqueue import Enqueuer
+from tenure._expiry import Expiry
 from tenure._feed import Feed
 from tenure._maintenance import Maintenance
 from tenure._publish import Publisher
@@ -79,6 +80,7 @@ class Worker:
         self._rebuilder = Rebuilder(database, self._engine)
         rebuilder = self._rebuilder
         self._publisher = Publisher(self._engine, database, rebuilder.request, rebuilder.recheck, rebuilder.settled)
+        self._expiry = Expiry(database, self._engine, self._publisher)
         self._runner = Runner(
             database,
             self._engine,
@@ -90,6 +92,7 @@ class Worker:
             seal=seal,
             settle=self._settle,
             slot_freed=self._slot_freed,
+            refused=self._expiry.refused,
         )
         self._recurring = Recurring(
             database,
@@ -101,7 +104,14 @@ class Worker:
             seal=seal,
         )
         self._maintenance = Maintenance(
-            database, self._engine, self._publisher, self._queues, settings, self._on_rescued, self._recurring.run
+            database,
+            self._engine,
+            self._publisher,
+            self._queues,
+            settings,
+            self._on_rescued,
+            self._recurring.run,
+            self._expiry.sweep,
         )
         self._feed = Feed(self._engine, self._queues, self.free_slots, self._take, self._rebuilder)
         self._settler = Settler(
@@ -184,6 +194,7 @@ class Worker:
             logger.warning("stores are away, the rescuer will settle what is left: %d", self._settler.unsettled)
             await self._settler.abandon()
         await self._maintenance.stop()
+        await self._expiry.stop()
         await self._rebuilder.stop()
         await asyncio.to_thread(self._engine.core.stop_heartbeat)
         await self._tell_status("STOPPED")

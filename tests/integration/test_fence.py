@@ -170,7 +170,7 @@ async def test_no_statement_takes_a_fence_that_is_not_the_jobs(
             assert await places("start", [job.id], [fence], new_ids(1), worker.worker_id) is None
             assert await places("complete", [job.id], [fence], [None], [None], [1.0], True) is None
             for status in ("PENDING", "SCHEDULED", "CANCELLED", "FAILED"):
-                columns = ([status], ["FAILED"], ["late"], [0], [0], [None], [1.0], ["dead"], new_ids(1), True)
+                columns = ([status], ["FAILED"], ["late"], [0], [0], [None], [1.0], ["dead"], new_ids(1), True, [None])
                 assert await fetch("settle", [job.id], [fence], *columns) == []
         assert await job.info() == before
         assert len(await fetch("guard", job.id, 1)) == 1

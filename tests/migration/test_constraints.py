@@ -36,6 +36,11 @@ ILLEGAL: list[tuple[str, str, Mapping[str, str]]] = [
     ("jobs_run_at_range", "jobs", {"run_at": "'3000-01-01 00:00+00'"}),
     ("jobs_idempotency_key_length", "jobs", {"idempotency_key": "''"}),
     ("jobs_idempotency_key_length", "jobs", {"idempotency_key": "repeat('a', 256)"}),
+    ("jobs_expires_at_range", "jobs", {"expires_at": "'infinity'"}),
+    ("jobs_deadline_expires", "jobs", {"deadline_at": "now()"}),
+    ("jobs_deadline_expires", "jobs", {"deadline_at": "now()", "expires_at": "now() + interval '1 second'"}),
+    ("jobs_deadline_at_range", "jobs", {"deadline_at": "'infinity'", "expires_at": "now()"}),
+    ("jobs_snoozes_positive", "jobs", {"snoozes": "0"}),
     ("jobs_unique_key_length", "jobs", {"unique_key": "''", "unique_until": "'ended'"}),
     ("jobs_unique_key_length", "jobs", {"unique_key": "repeat('a', 1025)", "unique_until": "'ended'"}),
     ("jobs_unique_until_known", "jobs", {"unique_key": "'a'", "unique_until": "'never'"}),
@@ -98,7 +103,9 @@ ALLOWED: list[tuple[str, Mapping[str, str]]] = [
     ("suspicions", {"phi": "300"}),
     ("job_executions", {}),
     ("job_executions", {"status": "'LOST'", "completed_at": "now()"}),
+    ("jobs", {"expires_at": "now()", "deadline_at": "now()", "snoozes": "1"}),
     ("dead_letter_queue", {"reason": "'poison'"}),
+    ("dead_letter_queue", {"reason": "'deadline'"}),
     ("job_dependencies", {"on_failure": "'cancel'"}),
 ]
 CONSTRAINTS = """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
 from tenure import Backoff, Cancel, Completed, Dead, InvalidInput, Retry, Snooze, Tenure
 from tenure._attempt import Attempt, ending_of, error_text, released, verdict_of
+from tenure._deadline import Deadline, shortest_ms
 
 TENURE = Tenure()
 
@@ -48,6 +51,29 @@ def attempt(number: int = 1, priority: int = 5) -> Attempt:
 def test_every_verdict(verdict, number, expected):
     ending = ending_of(verdict, attempt(number), medium, 1000)
     assert {name: getattr(ending, name) for name in expected} == expected
+
+
+def test_no_retry_is_scheduled_past_the_deadline():
+    for verdict, left, expected in (
+        (Retry("e"), 1.9, ("FAILED", "deadline", "e")),
+        (Retry("e"), 2.5, ("SCHEDULED", None, "e")),
+        (Retry("e", delay=0.0), 0.0, ("FAILED", "deadline", "e")),
+        (Snooze(5), 4.0, ("FAILED", "deadline", "snoozed past the job's deadline")),
+        (Snooze(5), 6.0, ("SCHEDULED", None, None)),
+    ):
+        one = attempt()
+        one.deadline = Deadline(datetime.now(UTC), time.monotonic() + left)
+        ending = ending_of(verdict, one, medium, 1000)
+        assert (ending.status, ending.reason, ending.error) == expected
+
+
+def test_an_attempt_runs_until_the_sooner_of_timeout_and_deadline():
+    in_a_second = Deadline(datetime.now(UTC), time.monotonic() + 1)
+    assert shortest_ms(500, in_a_second) == 500
+    assert 900 <= shortest_ms(0, in_a_second) <= 1000
+    assert 900 <= shortest_ms(5000, in_a_second) <= 1000
+    assert (shortest_ms(0, None), shortest_ms(7, None)) == (0, 7)
+    assert shortest_ms(0, Deadline(datetime.now(UTC), time.monotonic() - 1)) == 1
 
 
 def test_a_low_job_is_not_lifted_by_failing():

@@ -6,7 +6,8 @@
 WITH inserted AS (
     INSERT INTO {schema}.jobs (
         job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
-        max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms
+        max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms,
+        expires_at, deadline_at
     )
     SELECT
         u.job_id, u.payload, u.idempotency_key, COALESCE(u.pending_dependencies, 0), COALESCE(u.has_dependents, false),
@@ -29,7 +30,9 @@ WITH inserted AS (
         CASE WHEN u.cancelled THEN now() END,
         CASE WHEN u.unique_key IS NOT NULL THEN u.unique_key || COALESCE('@' || w.number, '') END,
         CASE WHEN u.unique_key IS NOT NULL THEN given.rare->>'unique_until' END,
-        CASE WHEN u.unique_key IS NOT NULL THEN (given.rare->>'unique_hold_ms')::bigint END
+        CASE WHEN u.unique_key IS NOT NULL THEN (given.rare->>'unique_hold_ms')::bigint END,
+        t.expires_at,
+        t.deadline_at
     FROM unnest(
         $1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::boolean[], $6::boolean[], $7::text[], $8::text[], $9::text[],
         $10::smallint[], $11::text[], $12::int[], $13::int[], $14::text[], $15::text[], $16::timestamptz[], $17::bigint[],
@@ -56,6 +59,16 @@ WITH inserted AS (
             ELSE COALESCE(given.at, now() + given.delay_ms * interval '1 millisecond')
         END AS run_at
     ) AS r
+    CROSS JOIN LATERAL (
+        SELECT
+            CASE WHEN given.rare IS NOT NULL THEN LEAST(
+                (given.rare->>'expires_at')::timestamptz, now() + (given.rare->>'expires_ms')::bigint * interval '1 millisecond',
+                (given.rare->>'deadline_at')::timestamptz, now() + (given.rare->>'deadline_ms')::bigint * interval '1 millisecond'
+            ) END AS expires_at,
+            CASE WHEN given.rare IS NOT NULL THEN LEAST(
+                (given.rare->>'deadline_at')::timestamptz, now() + (given.rare->>'deadline_ms')::bigint * interval '1 millisecond'
+            ) END AS deadline_at
+    ) AS t
     ON CONFLICT DO NOTHING
     RETURNING job_id
 )

@@ -4,12 +4,12 @@
 WITH given AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::text[], $3::boolean[], $4::bytea[], $5::text[], $6::smallint[], $7::int[], $8::int[], $9::text[], $10::text[],
-        $11::timestamptz[], $12::bigint[], $13::bigint[]
+        $11::timestamptz[], $12::bigint[], $13::bigint[], $14::text[]
     ) AS g(
-        job_id, unique_key, whole, payload, payload_format, priority, max_retries, timeout_ms, tags, metadata, run_at, delay_ms, most_ms
+        job_id, unique_key, whole, payload, payload_format, priority, max_retries, timeout_ms, tags, metadata, run_at, delay_ms, most_ms, rare
     )
 ), locked AS (
-    SELECT j.job_id, r.run_at, g.whole, g.payload, g.payload_format, g.priority, g.max_retries, g.timeout_ms, g.tags, g.metadata
+    SELECT j.job_id, r.run_at, g.whole, g.payload, g.payload_format, g.priority, g.max_retries, g.timeout_ms, g.tags, g.metadata, t.expires_at, t.deadline_at
     FROM given AS g
     JOIN {schema}.jobs AS j ON j.job_id = g.job_id
     CROSS JOIN LATERAL (
@@ -18,6 +18,17 @@ WITH given AS (
             j.created_at + g.most_ms * interval '1 millisecond'
         ) AS run_at
     ) AS r
+    CROSS JOIN LATERAL (SELECT g.rare::jsonb AS rare) AS x
+    CROSS JOIN LATERAL (
+        SELECT
+            LEAST(
+                (x.rare->>'expires_at')::timestamptz, now() + (x.rare->>'expires_ms')::bigint * interval '1 millisecond',
+                (x.rare->>'deadline_at')::timestamptz, now() + (x.rare->>'deadline_ms')::bigint * interval '1 millisecond'
+            ) AS expires_at,
+            LEAST(
+                (x.rare->>'deadline_at')::timestamptz, now() + (x.rare->>'deadline_ms')::bigint * interval '1 millisecond'
+            ) AS deadline_at
+    ) AS t
     WHERE j.unique_key = g.unique_key AND (j.status IN ('PENDING', 'SCHEDULED', 'BLOCKED')) IS TRUE AND j.mode = 'before'
         AND (j.unique_until <> 'started' OR j.started_at IS NULL)
     ORDER BY j.job_id
@@ -34,6 +45,8 @@ SET fence = j.fence + 1,
     timeout_ms = CASE WHEN l.whole THEN l.timeout_ms ELSE j.timeout_ms END,
     tags = CASE WHEN l.whole THEN COALESCE(l.tags::text[], '{}') ELSE j.tags END,
     metadata = CASE WHEN l.whole THEN COALESCE(l.metadata::jsonb, '{}') ELSE j.metadata END,
+    expires_at = CASE WHEN l.whole THEN l.expires_at ELSE j.expires_at END,
+    deadline_at = CASE WHEN l.whole THEN l.deadline_at ELSE j.deadline_at END,
     updated_at = now()
 FROM locked AS l
 WHERE j.job_id = l.job_id

@@ -25,7 +25,7 @@ WITH taken AS (
 )
 UPDATE {schema}.jobs AS j
 SET status = 'PENDING', run_at = now(), completed_at = NULL, error = NULL, attempts = 0, crashes = 0,
-    cancel_requested_at = NULL, updated_at = now()
+    cancel_requested_at = NULL, snoozes = NULL, expires_at = NULL, deadline_at = NULL, updated_at = now()
 FROM taken AS t
 WHERE j.job_id = t.original_job_id AND j.status = 'FAILED'
 RETURNING j.job_id, j.queue
