@@ -54,7 +54,10 @@ async def test_figures_come_and_nothing_stays(settings, users_job, raw_postgres,
     assert process.returncode == 0, err
     found = {one["part"]: one for one in json.loads(out)}
     assert list(found) == ["enqueue", "drain", "latency"]
-    assert all(found["enqueue"]["figures"][name] > 0 for name in ("one_by_one", "callers_100", "bulk_1000"))
+    assert all(
+        found["enqueue"]["figures"][name] > 0
+        for name in ("one_by_one", "callers_100", "bulk_1000", "unique_1000", "kept_1000")
+    )
     assert found["drain"]["case"] == {"mode": "before", "jobs": 200, "processes": 1, "concurrency": 100}
     assert found["drain"]["figures"]["per_second"] > 0
     assert found["latency"]["figures"]["jobs"] == 40

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from tenure import DuplicateJob, InvalidInput, JobContext, Retry, Unique
@@ -43,16 +44,19 @@ async def live(raw_postgres, schema: str) -> int:
 
 
 async def test_fifty_producers_make_one_job(open_app, settings, app, sync, raw_postgres, migrated_schema):
-    """Five processes' worth of connections, ten calls each, with no two pools in common."""
-    from tenure import Tenure
+    """Each with a session of its own, all of them held back until the last one is there."""
+    await open_app(app)
+    sessions = await asyncio.gather(*(asyncpg.connect(settings.postgres_url) for _ in range(50)))
+    together = [asyncio.Event() for _ in sessions]
 
     async def produce(number: int) -> object:
-        other = await open_app(Tenure(settings))
-        other.job(name="sync")(sync.handler)
-        calls = [other.enqueue("sync", {"user": "a", "page": number * 10 + call}, unique=BY_USER) for call in range(10)]
-        return await asyncio.gather(*calls)
+        together[number].set()
+        await asyncio.gather(*(one.wait() for one in together))
+        async with sessions[number].transaction():
+            return await sync.options(unique=BY_USER, connection=sessions[number]).enqueue("a", number)
 
-    jobs = [job for made in await asyncio.gather(*map(produce, range(5))) for job in made]
+    jobs = await asyncio.gather(*map(produce, range(50)))
+    await asyncio.gather(*(session.close() for session in sessions))
     assert len({job.id for job in jobs}) == 1
     assert sorted(job.created for job in jobs) == [False] * 49 + [True]
     assert {job.conflict for job in jobs if job.existing} == {"kept"}

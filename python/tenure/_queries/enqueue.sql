@@ -11,15 +11,15 @@ WITH inserted AS (
     )
     SELECT
         u.job_id, u.payload, u.idempotency_key, COALESCE(u.pending_dependencies, 0), COALESCE(u.has_dependents, false),
-        CASE WHEN $19::boolean THEN ($7::text[])[1] ELSE u.job_type END,
-        CASE WHEN $19::boolean THEN ($8::text[])[1] ELSE u.queue END,
-        CASE WHEN $19::boolean THEN ($9::text[])[1] ELSE u.payload_format END,
-        CASE WHEN $19::boolean THEN ($10::smallint[])[1] ELSE u.priority END,
-        CASE WHEN $19::boolean THEN ($11::text[])[1] ELSE u.mode END,
-        CASE WHEN $19::boolean THEN ($12::int[])[1] ELSE u.max_retries END,
-        CASE WHEN $19::boolean THEN ($13::int[])[1] ELSE u.timeout_ms END,
-        COALESCE(CASE WHEN $19::boolean THEN ($14::text[])[1] ELSE u.tags END::text[], '{}'),
-        COALESCE(CASE WHEN $19::boolean THEN ($15::text[])[1] ELSE u.metadata END::jsonb, '{}'),
+        CASE WHEN $19::boolean THEN (SELECT ($7::text[])[1]) ELSE u.job_type END,
+        CASE WHEN $19::boolean THEN (SELECT ($8::text[])[1]) ELSE u.queue END,
+        CASE WHEN $19::boolean THEN (SELECT ($9::text[])[1]) ELSE u.payload_format END,
+        CASE WHEN $19::boolean THEN (SELECT ($10::smallint[])[1]) ELSE u.priority END,
+        CASE WHEN $19::boolean THEN (SELECT ($11::text[])[1]) ELSE u.mode END,
+        CASE WHEN $19::boolean THEN (SELECT ($12::int[])[1]) ELSE u.max_retries END,
+        CASE WHEN $19::boolean THEN (SELECT ($13::int[])[1]) ELSE u.timeout_ms END,
+        COALESCE(CASE WHEN $19::boolean THEN (SELECT ($14::text[])[1]) ELSE u.tags END::text[], '{}'),
+        COALESCE(CASE WHEN $19::boolean THEN (SELECT ($15::text[])[1]) ELSE u.metadata END::jsonb, '{}'),
         r.run_at,
         CASE
             WHEN u.cancelled THEN 'CANCELLED'
@@ -42,9 +42,9 @@ WITH inserted AS (
         priority, mode, max_retries, timeout_ms, tags, metadata, run_at, delay_ms, rare, unique_key
     )
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN $19::boolean THEN ($16::timestamptz[])[1] ELSE u.run_at END AS at,
-            CASE WHEN $19::boolean THEN ($17::bigint[])[1] ELSE u.delay_ms END AS delay_ms,
-            CASE WHEN $19::boolean THEN ($18::text[])[1] ELSE u.rare END::jsonb AS rare
+        SELECT CASE WHEN $19::boolean THEN (SELECT ($16::timestamptz[])[1]) ELSE u.run_at END AS at,
+            CASE WHEN $19::boolean THEN (SELECT ($17::bigint[])[1]) ELSE u.delay_ms END AS delay_ms,
+            CASE WHEN $19::boolean THEN (SELECT ($18::text[])[1]::jsonb) ELSE u.rare::jsonb END AS rare
     ) AS given
     CROSS JOIN LATERAL (
         SELECT floor(extract(epoch FROM now()) * 1000 / (given.rare->>'window_ms')::bigint)::bigint
