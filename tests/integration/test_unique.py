@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
-from tenure import DuplicateJob, InvalidInput, JobContext, Retry, Unique
+from tenure import DuplicateJob, InvalidInput, JobContext, Retry, Tenure, Unique
+from tests import handlers
 
 BY_USER = Unique(arguments=("user",))
 
@@ -348,20 +351,23 @@ async def test_a_revived_job_does_not_take_a_key_from_its_holder(open_app, app, 
     assert await dead.status() == "PENDING"
 
 
-async def test_a_killed_worker_leaves_no_key_behind(open_app, app, sync, ran, gate, eventually):
-    """There is nothing to leave: whoever takes the job back decides what becomes of the key."""
-    await open_app(app)
-    unique = sync.options(unique=Unique(key="k"))
-    worker = app.worker()
-    await worker.__aenter__()
-    job = await unique.enqueue("a", hang=True)
-    await eventually(lambda: ran)
-    assert (await unique.enqueue("a")).id == job.id
-    await job.cancel()
-    await eventually(lambda: _is(job, "CANCELLED"))
-    assert (await unique.enqueue("a")).created
-    gate.set()
-    await worker.__aexit__(None, None, None)
+async def test_a_killed_worker_leaves_no_key_behind(open_app, settings, spawn_worker, eventually, tmp_path):
+    """There is nothing to leave: the job has its key while it is rescued and run again, and no longer."""
+    app = await open_app(Tenure(settings))
+    app.job(name="until")(handlers.until.handler)
+    unique = app.job_types["until"].options(unique=Unique(key="k"))
+    ledger, done = tmp_path / "ledger", tmp_path / "done"
+    first = spawn_worker()
+    job = await unique.enqueue(str(ledger), str(done))
+    await eventually(ledger.exists, 20)
+    os.killpg(first.pid, signal.SIGKILL)
+    assert (await unique.enqueue(str(ledger), str(done))).id == job.id
+    spawn_worker()
+    await eventually(lambda: ledger.read_text().count("start") == 2, 20)
+    assert (await unique.enqueue(str(ledger), str(done))).id == job.id
+    done.touch()
+    assert await job.result(timeout=10) > 1
+    assert (await unique.enqueue(str(ledger), str(done))).created
 
 
 async def test_a_unique_job_may_wait_for_others_but_not_be_waited_for_in_the_same_call(open_app, app, sync):
