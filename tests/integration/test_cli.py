@@ -124,6 +124,33 @@ def test_the_way_of_a_job(shop: str) -> None:
     assert printed("workers", "--all") == []
 
 
+def test_unique_and_expiring_jobs(shop: str) -> None:
+    """What is shown of them, and an operator's retry that finds the key taken."""
+    words = (
+        "job",
+        "enqueue",
+        shop,
+        "send",
+        '{"to": "a"}',
+        "--unique",
+        "k",
+        "--expires-in",
+        "600",
+        "--deadline-in",
+        "900",
+    )
+    job_id = printed(*words)["job_id"]
+    assert printed(*words) == {"job_id": job_id, "created": False}
+    job = printed("job", "show", job_id)["job"]
+    assert (job["unique_key"], job["expires_at"] < job["deadline_at"]) == ("send:k", True)
+    assert "expires_at" in invoke("job", "show", job_id).stdout
+    invoke("job", "cancel", job_id)
+    holder = printed(*words)["job_id"]
+    refused = invoke("job", "retry", job_id)
+    assert refused.exit_code == 5
+    assert holder in refused.output
+
+
 def test_schedules(shop: str) -> None:
     """Declared by a worker, then looked at and steered."""
     assert invoke("schedule", "pause", "weekly").exit_code == 4

@@ -24,6 +24,7 @@ from tenure.cli.workers import workers
 from tenure.demo.command import demo
 from tenure.errors import (
     ConfigurationError,
+    DuplicateJob,
     IllegalTransition,
     InvalidInput,
     JobNotFound,
@@ -44,6 +45,7 @@ EXIT_CODES: Final = (
     (ScheduleNotFound, 4),
     (WorkerNotFound, 4),
     (IllegalTransition, 5),
+    (DuplicateJob, 5),
     (WorkerRefused, 5),
     (NoAnswer, 6),
     (Exception, 1),

@@ -34,6 +34,9 @@ def enqueue(
     run_at: Annotated[str | None, typer.Option(help="ISO 8601 with a time zone.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="A second job with this key is not made.")] = None,
+    unique: Annotated[str | None, typer.Option(help="One job of the type with this key at a time.")] = None,
+    expires_in: Annotated[float | None, typer.Option(help="Seconds in which it must start, or never does.")] = None,
+    deadline_in: Annotated[float | None, typer.Option(help="Seconds in which it must have ended.")] = None,
     depends_on: Annotated[list[str] | None, typer.Option(help="A job's id; may be given several times.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,6 +52,9 @@ def enqueue(
         "run_at": None if run_at is None else _moment(run_at),
         "tags": tag,
         "idempotency_key": idempotency_key,
+        "unique": unique,
+        "expires_in": expires_in,
+        "deadline_in": deadline_in,
         "depends_on": depends_on,
     }
 
