@@ -10,7 +10,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from tenure import DuplicateJob, InvalidInput, JobContext, Retry, Tenure, Unique
+from tenure import DuplicateJob, InvalidInput, JobContext, Retry, StoreUnavailable, Tenure, Unique
 from tests import handlers
 
 BY_USER = Unique(arguments=("user",))
@@ -368,6 +368,26 @@ async def test_a_killed_worker_leaves_no_key_behind(open_app, settings, spawn_wo
     done.touch()
     assert await job.result(timeout=10) > 1
     assert (await unique.enqueue(str(ledger), str(done))).created
+
+
+@pytest.mark.parametrize("policy", ["keep", "replace", "refuse"])
+async def test_a_lost_answer_is_ones_own_job_and_no_conflict(open_app, app, sync, monkeypatch, policy):
+    """The batch is sent again, and finds the key taken: by itself."""
+    await open_app(app)
+    database = app._open().database
+    fetch, lost = database.fetch, []
+
+    async def losing(name: str, *arguments: object, **options: object) -> object:
+        rows = await fetch(name, *arguments, **options)
+        if name == "enqueue" and not lost:
+            lost.append(name)
+            raise StoreUnavailable("the answer was lost")
+        return rows
+
+    monkeypatch.setattr(database, "fetch", losing)
+    job = await sync.options(unique=Unique(key="k", on_conflict=policy), delay=60).enqueue("a")
+    assert (lost, job.created, job.conflict) == (["enqueue"], True, None)
+    assert (await job.info()).fence == 0
 
 
 async def test_a_unique_job_may_wait_for_others_but_not_be_waited_for_in_the_same_call(open_app, app, sync):
