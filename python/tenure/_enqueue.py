@@ -66,7 +66,7 @@ class Inserted(msgspec.Struct, frozen=True):
 class Enqueuer:
     """Inserts jobs in batches and hands what is ready to the publisher after the commit."""
 
-    def __init__(self, database: Database, publisher: Publisher, seal: Seal | None = None) -> None:
+    def __init__(self, database: Database, publisher: Publisher, seal: Seal | None) -> None:
         """Prepare; `database` and `publisher` must be open when the first job comes. `seal` seals again what takes
         another job's place.
         """

@@ -96,7 +96,7 @@ class Worker:
         )
         self._recurring = Recurring(
             database,
-            Enqueuer(database, self._publisher),
+            Enqueuer(database, self._publisher, seal),
             self._publisher,
             schedules,
             job_types,

@@ -199,6 +199,24 @@ async def test_what_takes_another_jobs_place_is_sealed_for_it(sealed):
     assert ran == [CANARY]
 
 
+async def test_a_schedule_that_replaces_a_job_seals_it_too(sealed, raw_postgres, migrated_schema):
+    app, echo, ran = echoing(sealed, unique=Unique(key="k", on_conflict="replace"))
+    app.schedule("yearly", "0 0 1 1 *", echo.request(CANARY))
+    async with app:
+        first = await echo.options(delay=3600).enqueue("old")
+        worker = app.worker()
+        await worker._recurring.declare()
+        await app.admin.schedules.trigger("yearly")
+        await worker._recurring.run("default")
+        worker._end()
+        [row] = await raw_postgres.fetch(f"SELECT job_id, payload, status FROM {migrated_schema}.jobs")
+        assert (str(row["job_id"]), row["status"]) == (first.id, "PENDING")
+        assert CANARY.encode() not in row["payload"]
+        async with app.worker():
+            assert await first.result(10) == CANARY
+    assert ran == [CANARY]
+
+
 async def test_keys_rotate(settings, tmp_path):
     """Old ones open what they sealed until they are retired; new ones seal."""
 
