@@ -14,6 +14,7 @@ from bench.idle import idle, idle_crew, import_ms
 from bench.locusts import locusts
 from bench.makespan import MIXES, PARALLEL, makespan
 from bench.perjob import per_job
+from bench.promotion import promotion
 from bench.seed import cascade, creation, fan_out, life
 from bench.space import Space, space
 from bench.steady import steady
@@ -115,6 +116,11 @@ def _backlog(session: Session) -> list[Row]:
     return [session.row(backlog, ready) for ready in (*sizes, *_million(session))]
 
 
+def _promotion(session: Session) -> list[Row]:
+    sizes = (2000,) if session.quick else (100_000, *_million(session))
+    return [session.row(promotion, jobs) for jobs in sizes]
+
+
 def _growth(session: Session) -> list[Row]:
     if session.quick:
         return [session.row(metered_drain, "before", 300, 2, 100)]
@@ -174,6 +180,7 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "per_job": _per_job,
     "growth": _growth,
     "backlog": _backlog,
+    "promotion": _promotion,
     "heartbeats": _heartbeats,
     "detection": _detection,
     "idle": _idle,
