@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tenure import Job, Settings
     from tests.servers import Postgres, Valkey
 
-_WORKER = (sys.executable, "-m", "tenure", "worker", "tests.handlers:app")
+_WORKER = (sys.executable, "-m", "tenure", "worker")
 _HANDLERS = (work, until, stubborn, killer, hog)
 
 
@@ -104,13 +104,14 @@ class Stage:
         settings: Settings | None = None,
         env: dict[str, str] | None = None,
         command: tuple[str, ...] = (),
+        target: str = "tests.handlers:app",
     ) -> list[subprocess.Popen[bytes]]:
         """Start worker processes; their logs are kept beside the ledger."""
         started = []
         for _ in range(count):
             with (self.directory / f"worker{len(self.workers)}.log").open("wb") as log:
                 process = subprocess.Popen(
-                    [*command, *_WORKER, f"--concurrency={concurrency}", *arguments],
+                    [*command, *_WORKER, target, f"--concurrency={concurrency}", *arguments],
                     env={**environment(settings or self.settings), **(env or {})},
                     stderr=log,
                     start_new_session=True,
