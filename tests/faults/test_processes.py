@@ -144,6 +144,31 @@ async def test_a_wedged_worker_keeps_its_lease_and_others_do_the_work(stage, han
     assert report["duplicates"] == 0
 
 
+@pytest.mark.parametrize("handler", ["stubborn", "hog"])
+async def test_a_job_whose_timeout_is_long_over_leaves_a_wedged_worker(stage, handler):
+    """Nobody can cancel it there; it runs elsewhere, and what the wedged one says when its loop turns again changes
+    nothing.
+    """
+    (wedged,) = stage.spawn()
+    await stage.ready()
+    job = await stage.enqueue(handler, 8.0, timeout=1.0)
+    await stage.eventually(lambda: stage.lines("start"), "it holds the loop")
+    held = time.monotonic()
+    [other] = stage.spawn()
+    await stage.eventually(lambda: len(stage.lines("start")) == 2, "it runs again")
+    # the timeout, a lease's time for settling it, a lease that was extended just before, the sweep
+    bound = 1.0 + 2 * stage.direct.lease_seconds + stage.direct.rescue_seconds
+    assert time.monotonic() - held < bound + 2.0
+    assert [line["pid"] for line in stage.lines("start")] == [wedged.pid, other.pid]
+    await job.cancel()
+    await stage.eventually(lambda: [line for line in stage.lines("end") if line["pid"] == wedged.pid], "it ended late")
+    other.kill()
+    await stage.everyone_works()
+    first, *_ = await job.executions()
+    assert (first.fence, first.status) == (1, "LOST")
+    assert await job.status() != "COMPLETED"
+
+
 async def test_many_holders_of_the_maintenance_duty_do_no_harm(stage):
     """Redis forgets who has the duty all the time, so every worker promotes, rescues and reconciles at once."""
     victim, paused, _ = stage.spawn(3)

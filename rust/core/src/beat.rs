@@ -41,7 +41,7 @@ impl Beat<'_> {
     /// Sends one pipeline and tells of leases that are gone or asked to stop; the server's time, where it was told.
     pub(crate) async fn send(&self, link: &Link) -> Result<Option<i64>> {
         let began = Instant::now();
-        let extensions = Extensions::of(self.members, self.keys)?;
+        let extensions = Extensions::of(self.members, self.keys, began)?;
         let mut pipeline = Pipeline::new();
         // Leases first: they are what a late beat costs.
         extensions.add_to(&mut pipeline, self.lease_ms);

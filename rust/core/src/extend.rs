@@ -28,11 +28,11 @@ struct Chunk<'a> {
 pub(crate) struct Extensions<'a>(Vec<Chunk<'a>>);
 
 impl<'a> Extensions<'a> {
-    /// What these workers hold now.
-    pub(crate) fn of(members: &'a [Arc<Member>], keys: &Keys) -> Result<Self> {
+    /// What these workers hold at the beginning of a beat.
+    pub(crate) fn of(members: &'a [Arc<Member>], keys: &Keys, began: Instant) -> Result<Self> {
         let mut queues: BTreeMap<Arc<str>, Vec<Chunk<'a>>> = BTreeMap::new();
         for member in members {
-            for (queue, leases) in member.held.by_queue() {
+            for (queue, leases) in member.held.by_queue(member.pulse.wedged().then_some(began)) {
                 let keys = keys.queue(&queue)?;
                 let chunks = queues.entry(queue).or_default();
                 for part in leases.chunks(CHUNK) {

@@ -12,6 +12,8 @@ use crate::job::{JobFence, lease_of, member};
 struct Entry {
     queue: Arc<str>,
     trusted_until: Instant,
+    /// When a loop that stands still holds it no longer; `None` for a job that may run for as long as it likes.
+    hard_deadline: Option<Instant>,
     asked_to_stop: bool,
 }
 
@@ -34,13 +36,16 @@ impl Held {
         Self { trust, leases: Mutex::default(), waits: Mutex::default() }
     }
 
-    /// Takes leases that a request begun at `began` has got.
-    pub fn add(&self, queue: &str, leases: impl Iterator<Item = JobFence>, began: Instant) {
+    /// Takes leases that a request begun at `began` has got, each with how long its job may run, ms (0: as long as it likes).
+    pub fn add(&self, queue: &str, leases: impl Iterator<Item = (JobFence, u64)>, began: Instant) {
         let queue: Arc<str> = queue.into();
         let trusted_until = began + self.trust;
         let mut held = self.lock();
-        for (job_id, fence) in leases {
-            let entry = Entry { queue: Arc::clone(&queue), trusted_until, asked_to_stop: false };
+        for ((job_id, fence), timeout_ms) in leases {
+            // A lease's time more than its own: for what the job waited here, and for a loop that turns to cancel and settle it.
+            let limit = Duration::from_millis(timeout_ms) + self.trust;
+            let hard_deadline = (timeout_ms > 0).then(|| began.checked_add(limit)).flatten();
+            let entry = Entry { queue: Arc::clone(&queue), trusted_until, hard_deadline, asked_to_stop: false };
             held.insert(member(&job_id, fence), entry);
         }
     }
@@ -76,11 +81,17 @@ impl Held {
         self.len() == 0
     }
 
-    /// The members to extend, by queue.
+    /// The members to extend, by queue. Of a loop that is `wedged` by `now` those are left out whose hard deadline is over: nothing
+    /// else would ever end them, and they run again elsewhere once they have expired.
     #[must_use]
-    pub fn by_queue(&self) -> BTreeMap<Arc<str>, Vec<String>> {
+    pub fn by_queue(&self, wedged: Option<Instant>) -> BTreeMap<Arc<str>, Vec<String>> {
         let mut queues: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
         for (member, entry) in self.lock().iter() {
+            if let (Some(now), Some(deadline)) = (wedged, entry.hard_deadline)
+                && deadline <= now
+            {
+                continue;
+            }
             queues.entry(Arc::clone(&entry.queue)).or_default().push(member.clone());
         }
         queues
@@ -141,8 +152,18 @@ mod tests {
 
     fn held(began: Instant) -> Held {
         let held = Held::new(Duration::from_secs(10));
-        held.add("q", [("a".to_owned(), 1), ("b".to_owned(), 4)].into_iter(), began);
+        held.add("q", [(("a".to_owned(), 1), 0), (("b".to_owned(), 4), 5000)].into_iter(), began);
         held
+    }
+
+    #[test]
+    fn a_wedged_loop_keeps_no_lease_beyond_its_hard_deadline() {
+        let began = Instant::now();
+        let held = held(began);
+        let extended = |wedged| held.by_queue(wedged).into_values().next().map_or(0, |members| members.len());
+        assert_eq!(extended(None), 2, "a loop that turns ends its jobs itself");
+        assert_eq!(extended(Some(began + Duration::from_secs(14))), 2);
+        assert_eq!(extended(Some(began + Duration::from_secs(15))), 1, "5 s, and 10 s of trust");
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl Store {
             .map(|lease| u64::try_from(now_ms.saturating_sub(lease.job.run_at_ms)).unwrap_or_default())
             .sum();
         self.held.waited(leases.len(), waited);
-        self.held.add(queue, leases.iter().map(|lease| (lease.job.job_id.clone(), lease.fence)), began);
+        let taken = leases.iter().map(|lease| ((lease.job.job_id.clone(), lease.fence), lease.job.timeout_ms));
+        self.held.add(queue, taken, began);
         Ok(LeaseBatch { leases, now_ms, next_due_ms, exhausted })
     }
 }

@@ -202,7 +202,7 @@ async fn the_workers_of_a_process_share_a_beat_and_each_hears_of_its_own() {
     assert!(series["one"].iter().all(|line| line.starts_with('[') && line.ends_with(']')));
 
     // two leases in one call, one of which is gone: its owner is told, the other goes on
-    let member = if workers[0].1.by_queue()[Q][0].starts_with('a') { "a:1" } else { "b:1" };
+    let member = if workers[0].1.by_queue(None)[Q][0].starts_with('a') { "a:1" } else { "b:1" };
     let _: () = raw.zrem(format!("{}:{{{Q}}}:processing-queue", common.prefix), member).unwrap();
     wait_for(&workers[0].4, |event| matches!(event, Event::Lost { .. }));
     assert!(workers[0].1.is_empty());
