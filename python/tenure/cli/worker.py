@@ -39,6 +39,9 @@ def worker(
     worker_type: Annotated[str, typer.Option("--type", help="Of what kind it is, for the registry.")] = "default",
     label: Annotated[list[str] | None, typer.Option(help="NAME=TEXT, for the registry. May be repeated.")] = None,
     grace: Annotated[float | None, typer.Option(help="Seconds that running jobs are given at the end.")] = None,
+    wedged_seconds: Annotated[
+        float, typer.Option(help="With --processes: a process whose event loop stands still for so long is killed.")
+    ] = 60.0,
     check: Annotated[bool, typer.Option("--check", help="Only say whether it could be started.")] = False,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     log_format: Annotated[str, typer.Option(help="text or json.")] = "text",
@@ -64,6 +67,7 @@ def worker(
         type=worker_type,
         worker_name=name,
         grace_seconds=grace,
+        wedged_seconds=wedged_seconds,
         log_level=log_level,
         log_format=log_format,
     )

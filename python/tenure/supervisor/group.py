@@ -124,6 +124,8 @@ class Group:
         if self.supervisor is not None and (taken := _validate.labels(self.labels).keys() & _OWN_LABELS):
             raise InvalidInput("labels", f"without {' and '.join(sorted(_OWN_LABELS))}, which are added", sorted(taken))
         _validate.name("type", self.type)
+        _validate.text("log_level", self.log_level, 16)
+        _validate.text("log_format", self.log_format, 16)
         if self.worker_name is not None:
             _validate.text("worker_name", self.worker_name, 255)
 

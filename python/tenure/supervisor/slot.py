@@ -8,7 +8,7 @@ import signal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tenure.supervisor.pulse import RESTART
+from tenure.supervisor.pulse import EVERY, RESTART
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 HEALTHY: Final = 60.0  # seconds of work after which earlier deaths say nothing any more
 STOPPED: Final = 5.0  # seconds for which somebody may have stopped a child and mean to go on with it
+_BEATS: Final = 1.5 * EVERY
 _STEP: Final = 1.0  # the most that one look may find to have passed
 _TOLD: Final = (-signal.SIGTERM, -signal.SIGINT)
 
@@ -100,7 +101,8 @@ class Slot:
             self._bury(self.child, code, now)
             return
         self._silent_s = 0.0 if heard else self._silent_s + step
-        self._stopped_s = self._stopped_s + step if self.child.stopped() else 0.0
+        # Who beats is not stopped, and need not be looked up.
+        self._stopped_s = self._stopped_s + step if self._silent_s > _BEATS and self.child.stopped() else 0.0
         if self.phase is Phase.STARTING and self.child.ready:
             self._enter(Phase.RUNNING)
         elif self.phase is Phase.RUNNING and self._phase_s >= HEALTHY:
