@@ -11,6 +11,8 @@ import pytest
 
 from tenure._rolling import roll
 from tenure.errors import NoAnswer, WorkerNotFound
+from tenure.supervisor.load import read_loads
+from tenure.supervisor.scale import Load
 from tests.fix_apps import environment
 from tests.handlers import app as handlers
 from tests.integration.test_fleet import fleet
@@ -218,3 +220,31 @@ async def test_metrics_are_served_on_loopback_and_say_when_they_know_nothing(
     finally:
         process.terminate()
         await process.wait()
+
+
+async def test_the_oldest_wait_is_found_behind_what_waits_for_its_time(app, open_app, work, raw_postgres, settings):
+    await open_app(app)
+    requests = [work.request(ledger="") for _ in range(1200)]
+    await app.enqueue_many(requests)
+    jobs = f"{settings.schema}.jobs"
+    await app._stores.publisher.drained()
+
+    async def oldest() -> Load:
+        return (await read_loads(app._stores.database, app._stores.engine, ["default", "none"]))["default"]
+
+    await raw_postgres.execute(f"UPDATE {jobs} SET run_at = now() - interval '50 seconds'")
+    await raw_postgres.execute(
+        f"UPDATE {jobs} SET status = 'SCHEDULED', run_at = now() + interval '1 day' "
+        f"WHERE job_id IN (SELECT job_id FROM {jobs} ORDER BY job_id LIMIT 1100)"
+    )
+    load = await oldest()
+    assert 50 <= load.oldest_seconds < 90
+    assert load.ready == 1200  # Redis has not been told
+    # the oldest of those enqueued first, not the first of them
+    await raw_postgres.execute(
+        f"UPDATE {jobs} SET run_at = now() - interval '5 seconds' "
+        f"WHERE job_id = (SELECT job_id FROM {jobs} WHERE status = 'PENDING' ORDER BY job_id LIMIT 1)"
+    )
+    assert (await oldest()).oldest_seconds >= 50
+    await app.admin.queues.pause("default")
+    assert await oldest() == Load()

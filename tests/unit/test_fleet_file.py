@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import tomllib
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tenure.errors import ConfigurationError, InvalidInput
 from tenure.supervisor import Group, Scale, Supervisor
-from tenure.supervisor.fleet_file import read_groups
+from tenure.supervisor.exposition import _FAMILIES
+from tenure.supervisor.fleet_file import _KEYS, read_groups
 from tenure.supervisors import shared_out
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
 LEAST = '[groups.press]\napp = "shop:app"\n'
 
 
@@ -142,3 +149,19 @@ def test_processes_are_shared_out_by_the_most_of_each_host():
         assert all(shares[one] <= most for one, most in {"a": 5, "b": 3, "c": 3}.items())
     with pytest.raises(InvalidInput, match="processes must be a whole number from 0 to 10: 11"):
         shared_out(11, {"a": 8, "b": 2})
+
+
+def test_the_file_and_the_manifest_that_are_given_as_examples():
+    press, render = read_groups(DEPLOY / "fleet.toml")
+    assert (press.least, press.most, render.most) == (2, 8, 1)
+    page = (DEPLOY.parent / "docs" / "fleet.md").read_text()
+    [shown] = re.findall(r"```toml\n# fleet.toml\n(.*?)```", page, re.DOTALL)
+    assert set(tomllib.loads(shown)["groups"]) == {"press", "render"}
+    for key in _KEYS:
+        assert f"`{key}`" in page
+    for field in fields(Scale):
+        assert f"`{field.name}`" in page
+    manifest = yaml.safe_load((DEPLOY / "keda.yaml").read_text())
+    [trigger] = manifest["spec"]["triggers"]
+    assert re.findall(r"tenure_\w+", trigger["metadata"]["query"]) == ["tenure_workers_desired"]
+    assert set(re.findall(r"`(tenure_(?:workers|jobs|oldest|stores)\w*)", page)) == set(_FAMILIES)

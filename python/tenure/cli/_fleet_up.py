@@ -16,7 +16,7 @@ from tenure._engine import new_ids
 from tenure.cli._logs import set_up_logs
 from tenure.cli._output import JsonOption, print_json, print_table
 from tenure.errors import ConfigurationError, TenureError
-from tenure.supervisor import Supervisor
+from tenure.supervisor import Supervisor, _process
 from tenure.supervisor.fleet_file import read_groups
 from tenure.supervisor.run import keep_alive
 from tenure.supervisor.station import Station
@@ -50,6 +50,8 @@ def up(
     if check:
         _show(groups, as_json=as_json)
         return
+    if not _process.KNOWN and any(group.recycle_rss_mb for group in groups):
+        logger.warning("the memory of processes is not known on this system, recycle_rss_mb does nothing")
     raise typer.Exit(asyncio.run(_keep_up(path, supervisor_id, groups)))
 
 

@@ -20,13 +20,15 @@ async def read_loads(database: Database, engine: Engine, queues: Sequence[str]) 
     Raises:
         StoreUnavailable: a store is away; then nothing is known, which is not the same as nothing to do.
     """
-    rows = {row["queue"]: row for row in await database.fetch("queue_waits", list(queues))}
     depths = await asyncio.gather(*(engine.depths(queue) for queue in queues))
-    return {
-        queue: Load(
-            ready=0 if rows[queue]["paused"] else depth.high + depth.medium + depth.low,
-            running=depth.processing,
-            oldest_seconds=0.0 if rows[queue]["paused"] else rows[queue]["oldest_seconds"] or 0.0,
-        )
-        for queue, depth in zip(queues, depths, strict=True)
-    }
+    ready = {queue: depth.high + depth.medium + depth.low for queue, depth in zip(queues, depths, strict=True)}
+    waiting = [queue for queue, count in ready.items() if count]
+    rows = {row["queue"]: row for row in await database.fetch("queue_waits", waiting)} if waiting else {}
+    loads = {}
+    for queue, depth in zip(queues, depths, strict=True):
+        row = rows.get(queue)
+        if row is None or row["paused"]:
+            loads[queue] = Load(running=depth.processing)
+        else:
+            loads[queue] = Load(ready[queue], depth.processing, row["oldest_seconds"])
+    return loads
