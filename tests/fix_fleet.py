@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from tenure import Settings
 
 
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 class FleetUp:
     """A running `tenure fleet up`."""
 
@@ -31,8 +38,7 @@ class FleetUp:
     @property
     def pids(self) -> set[int]:
         """Of its children."""
-        found = psutil.Process(self.process.pid).children()
-        return {child.pid for child in found if child.status() != psutil.STATUS_ZOMBIE}
+        return {child.pid for child in psutil.Process(self.process.pid).children() if _lives(child)}
 
     @property
     def log(self) -> str:

@@ -7,12 +7,15 @@ import json
 import os
 import re
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
+from tenure import Tenure
 from tenure.errors import InvalidInput, WorkerNotFound, WorkerRefused
+from tests.faults.proxy import Proxy
 from tests.integration.test_cli_worker import enqueue, started
 from tests.integration.test_fleet import fleet
 
@@ -324,3 +327,35 @@ async def test_while_redis_is_away_nobody_is_killed_and_what_dies_comes_back_aft
     await eventually(whole, timeout=60)
     assert len(before & up.pids) == 1
     assert up.stop() == 0
+
+
+async def test_a_host_that_is_cut_off_from_redis_kills_nobody(fleet_up, settings, private_valkey, open_app, eventually):
+    """The rest of the fleet calls its workers failed, its supervisor is told so, and nobody could do better."""
+    store = private_valkey()
+    near = Tenure(replace(settings, redis_url=store.url))
+    await open_app(near)
+    with Proxy(store.socket) as way:
+        async with near.worker(queues=["elsewhere"]) as watcher:
+            up = fleet_up(PRESS.format(processes=1), TENURE_REDIS_URL=f"redis://127.0.0.1:{way.port}/0")
+
+            async def status() -> str | None:
+                rows = [row for row in await near.admin.workers(live_only=False) if row.worker_id != watcher.worker_id]
+                return rows[0].status if rows else None
+
+            async def active() -> bool:
+                return await status() == "ACTIVE"
+
+            await eventually(active, timeout=30)
+            before = up.pids
+            way.silence()
+
+            async def failed() -> bool:
+                return await status() == "FAILED"
+
+            await eventually(failed, timeout=20)
+            await asyncio.sleep(4)  # well above a beat and two seconds
+            assert up.pids == before
+            assert "is killed" not in up.log
+            way.heal()
+            await eventually(active, timeout=30)
+            assert up.pids == before

@@ -26,7 +26,7 @@ def groups(*, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(found)
         return
-    columns = ("supervisor", "host", "group", "desired", "running", "min", "max", "rolling", "by")
+    columns = ("supervisor", "host", "group", "desired", "running", "min", "max", "rolling", "state")
     rows = [
         (
             one.supervisor_id,
@@ -37,7 +37,7 @@ def groups(*, as_json: JsonOption = False) -> None:
             said.least,
             said.most,
             said.rolling,
-            "drained" if said.drained else "hand" if said.manual else "",
+            "drained" if said.drained else "by hand" if said.manual else "",
         )
         for one in found
         for name, said in one.groups.items()

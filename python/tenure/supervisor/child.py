@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tenure.supervisor import _process
@@ -78,7 +79,8 @@ class Child:
             *lines, self._rest = (self._rest + data).split(b"\n")
             self._rest = self._rest[-_LONGEST:]
             for line in lines:
-                self._note(line.decode("ascii", "replace").split())
+                with suppress(ValueError):  # what is no number says nothing
+                    self._note(line.decode("ascii", "replace").split())
 
     def _note(self, words: list[str]) -> None:
         match words:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tenure.supervisor.supervisor import Supervisor
+
+logger = logging.getLogger("tenure.supervisor")
 
 LOOK: Final = 0.1  # seconds between two looks
 
@@ -27,8 +30,16 @@ async def keep_alive(supervisor: Supervisor, *, reread: Callable[[], object] | N
         loop.add_signal_handler(number, supervisor.stop, number)
     if reread is not None:
         loop.add_signal_handler(signal.SIGHUP, reread)
-    supervisor.look()
+    _look(supervisor)
     while not supervisor.idle or (stay and not supervisor.stopping):
         await asyncio.sleep(LOOK)
-        supervisor.look()
+        _look(supervisor)
     return supervisor.code
+
+
+def _look(supervisor: Supervisor) -> None:
+    """Look; what goes wrong with one process must not cost the others whoever looks after them."""
+    try:
+        supervisor.look()
+    except Exception:
+        logger.exception("a look of the supervisor failed")

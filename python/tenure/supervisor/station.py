@@ -167,9 +167,12 @@ class Station:
     async def _hear_of_failures(self) -> None:
         """Replace whom the registry calls failed for longer than a mistake lasts, although its process seems to live.
 
-        That is one whose own way to Redis is cut, for this process has just been told so by PostgreSQL and looks after
-        itself like this: where nobody's beats come through, nobody is declared failed.
+        That is one whose own way to Redis is cut. Where this process's own beats do not come through either, it is the
+        host's, and no successor could do better: nobody is killed.
         """
+        if self._engine.core.silence_ms() > 2000 * self._settings.heartbeat_seconds:
+            self._failed = {}
+            return
         own = self._supervisor.workers
         rows = await self._database.fetch("failed_workers", own) if own else []
         now = time.monotonic()
