@@ -30,6 +30,12 @@ def test_more_to_do_never_wants_fewer(load, more, now, slots, scale):
     assert wanted(load, now, slots, scale) <= wanted(greater, now, slots, scale)
 
 
+@given(loads, st.integers(0, 1000), st.integers(1, 1000), scales)
+def test_more_are_wanted_exactly_where_jobs_wait_too_long(load, now, slots, scale):
+    waits = load.ready > 0 and load.oldest_seconds > scale.wait_seconds
+    assert (wanted(load, now, slots, scale) > now) == waits
+
+
 @given(scales, st.integers(1, 1000), bounds, st.lists(st.tuples(loads, st.floats(0, 100)), max_size=50))
 def test_the_answer_is_always_within_the_bounds(scale, slots, bounds, story):
     least, most = bounds

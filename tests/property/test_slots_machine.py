@@ -205,6 +205,11 @@ class Supervised(RuleBasedStateMachine):
         assert {one.number for one in self.alive} <= {one.number for one in held}
 
     @invariant()
+    def who_was_told_to_stop_has_no_successor(self):
+        for crew in self.supervisor.crews.values():
+            assert not [slot for slot in crew.slots if slot.retired and slot.child is not None]
+
+    @invariant()
     def one_at_a_time_makes_room(self):
         """Of those that are wanted and whose group was not drained meanwhile, only one is told to end."""
         for name, crew in self.supervisor.crews.items():
@@ -298,3 +303,25 @@ def test_one_more_until_there_are_the_most():
         supervisor.spawn_worker("a")
     with pytest.raises(InvalidInput, match="group must be one of a: 'b'"):
         supervisor.spawn_worker("b")
+
+
+def test_a_roll_waits_for_each_successor():
+    made, supervisor = supervised(processes=3)
+    supervisor.look()
+    first = made.alive
+    for child in first:
+        child.ready = True
+    pass_time(made, 1)
+    assert supervisor.crew("a").roll() == 3
+    for number in range(3):
+        pass_time(made, 5)
+        # one is told, and no other, for as long as its successor does not work
+        assert [bool(child.told) for child in first] == [True] * (number + 1) + [False] * (2 - number)
+        first[number].code = 0
+        pass_time(made, 5)
+        assert sum(bool(child.told) for child in first) == number + 1
+        assert len(made.alive) == 3
+        made.alive[-1].ready = True
+    pass_time(made, 5)
+    assert supervisor.state()["a"].rolling == 0
+    assert not {child.number for child in made.alive} & {child.number for child in first}
