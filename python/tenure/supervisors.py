@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 _PART: Final = 1000  # samples that are read at a time
 
 
-class GroupSaid(msgspec.Struct, frozen=True, kw_only=True):
-    """What a supervisor says of a group on its host.
+class GroupState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a group fares on one host.
 
     Attributes:
         desired: how many processes there should be.
         running: how many work.
+        starting: how many do not yet.
+        ending: how many were told to end and have not.
+        retired: places whose process was told to stop by somebody else, and that stay empty.
+        rolling: how many are still to be replaced by a roll.
         least: the fewest that scaling leaves.
         most: the most there ever are.
-        rolling: how many are still to be replaced by a roll.
         drained: whether none is wanted.
         manual: whether somebody has said how many, so that no load does.
     """
@@ -36,6 +39,9 @@ class GroupSaid(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     least: int
     most: int
+    starting: int = 0
+    ending: int = 0
+    retired: int = 0
     rolling: int = 0
     drained: bool = False
     manual: bool = False
@@ -49,7 +55,7 @@ class SupervisorInfo(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     pid: int
     version: str
-    groups: dict[str, GroupSaid]
+    groups: dict[str, GroupState]
 
 
 class _Presence(msgspec.Struct):
@@ -59,7 +65,7 @@ class _Presence(msgspec.Struct):
     host: str = ""
     pid: int = 0
     version: str = ""
-    groups: dict[str, GroupSaid] | None = None
+    groups: dict[str, GroupState] | None = None
 
 
 _decoder: Final = msgspec.json.Decoder(_Presence)

@@ -16,6 +16,7 @@ from tenure.supervisors import check_scale
 
 if TYPE_CHECKING:
     from tenure.admin import Admin
+    from tenure.supervisors import GroupState
 
 Timeout = Annotated[float, typer.Option(help="Seconds for the answer.")]
 
@@ -26,7 +27,7 @@ def groups(*, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(found)
         return
-    columns = ("supervisor", "host", "group", "desired", "running", "min", "max", "rolling", "state")
+    columns = ("supervisor", "host", "group", "desired", "running", "starting", "ending", "min", "max", "state")
     rows = [
         (
             one.supervisor_id,
@@ -34,10 +35,11 @@ def groups(*, as_json: JsonOption = False) -> None:
             name,
             said.desired,
             said.running,
+            said.starting,
+            said.ending,
             said.least,
             said.most,
-            said.rolling,
-            "drained" if said.drained else "by hand" if said.manual else "",
+            _state(said),
         )
         for one in found
         for name, said in one.groups.items()
@@ -84,3 +86,13 @@ def replace(
         return await ask_all([supervisor_id], lambda one: admin.supervisors.replace(one, worker_id, timeout=timeout))
 
     show(with_admin(run), as_json=as_json, who="supervisor")
+
+
+def _state(said: GroupState) -> str:
+    words = {
+        "drained": said.drained,
+        "by hand": said.manual,
+        f"{said.retired} told to stop": said.retired,
+        f"{said.rolling} to roll": said.rolling,
+    }
+    return ", ".join(word for word, so in words.items() if so)

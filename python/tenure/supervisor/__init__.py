@@ -8,7 +8,9 @@ Layout, from the child outwards:
 - `group`: what the children of one kind are. `crew`: their slots, and whose turn it is to be replaced in order.
 - `supervisor`: all groups of one host; no store, no clock of its own, no waiting.
 - `scale`: how many processes a group should have, by pure functions. `load`: what those are told of the queues.
-- `station`: the supervisor's place in a fleet: presence, steering, registry, scaling.
+- `station`: the supervisor's place in a fleet, seen and steered; `deaths`: what it and the registry tell each other;
+  `following`: the number of processes after the load.
+- `figures`, `exposition`: the same numbers for others who start processes, Kubernetes for one.
 - `fleet_file`: groups from a file. `run`: the loop.
 """
 

@@ -10,8 +10,6 @@ import asyncio
 import logging
 import os
 import socket
-import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
@@ -21,9 +19,9 @@ from tenure._control import Control
 from tenure._engine import Engine
 from tenure._observer import Observer
 from tenure.errors import InvalidInput, StoreUnavailable, TenureError, WorkerNotFound
-from tenure.supervisor.load import read_loads
-from tenure.supervisor.scale import Load, Scaler
-from tenure.supervisors import GroupSaid, Roll, check_scale
+from tenure.supervisor.deaths import Deaths
+from tenure.supervisor.following import Following
+from tenure.supervisors import check_scale
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,14 +29,13 @@ if TYPE_CHECKING:
     from tenure._database import Database
     from tenure._engine import Event
     from tenure.settings import Settings
-    from tenure.supervisor.group import Group
     from tenure.supervisor.supervisor import Supervisor
 
 logger = logging.getLogger("tenure.station")
 
 _TICK: Final = 0.25
+_FAREWELL: Final = 2.0
 _CALL: Final = 10.0  # seconds between two looks at who else there is
-_PROOF: Final = 2.0  # seconds, and a beat, for which a worker must count as failed before its process is killed
 
 
 class Station:
@@ -50,7 +47,6 @@ class Station:
         """Prepare; nothing is connected yet."""
         self.supervisor_id: Final = supervisor_id
         self._supervisor = supervisor
-        self._database = database
         self._settings = settings
         self._engine = Engine(
             redis_url,
@@ -60,17 +56,13 @@ class Station:
             on_event=self._on_event,
         )
         self._observer = Observer(self._engine, database, settings)
-        self._roll = Roll(self._engine)
+        self._deaths = Deaths(supervisor, database, self._engine, settings.heartbeat_seconds)
+        self._following = Following(supervisor_id, supervisor, database, self._engine)
         self._control = Control(
             self._engine,
             {"scale": self._scale, "drain": self._drain, "resume": self._resume, "replace": self._replace},
         )
         self._said = ""
-        self._dead: list[str] = []
-        self._failed: dict[str, float] = {}
-        self._shares: dict[str, float] = {}
-        self._scalers: dict[str, tuple[Group, Scaler]] = {}
-        self._scaled: dict[str, float] = {}
         self._duties: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -91,10 +83,10 @@ class Station:
         beat = self._settings.heartbeat_seconds
         for seconds, duty in (
             (_TICK, self._tell),
-            (1.0, self._bury),
-            (min(beat, 2.0), self._hear_of_failures),
-            (_CALL, self._count_peers),
-            (0.5, self._follow_load),
+            (1.0, self._deaths.tell),
+            (min(beat, 2.0), self._deaths.hear),
+            (_CALL, self._following.count_peers),
+            (0.1, self._following.follow),
         ):
             self._duties.append(asyncio.get_running_loop().create_task(self._keep_doing(duty, seconds)))
         logger.info("supervisor started: %s, groups %s", self.supervisor_id, ", ".join(self._supervisor.crews))
@@ -106,11 +98,11 @@ class Station:
             duty.cancel()
         await asyncio.gather(*self._duties, return_exceptions=True)
         self._control.cancel()
-        await self._observer.stop()
         try:
-            await asyncio.wait_for(self._bury(), 2.0)
-        except (TenureError, TimeoutError):
-            logger.info("the last deaths were not told, the watch finds them")
+            # What is not told in time the watch finds out, and a seat that is not given up is another's after its hold.
+            await asyncio.wait_for(asyncio.gather(self._deaths.tell(), self._observer.stop()), _FAREWELL)
+        except (TenureError, TimeoutError) as error:
+            logger.info("left without a farewell: %s", error or "no store answers")
         await asyncio.to_thread(self._engine.core.stop_heartbeat)
         self._engine.close()
 
@@ -132,20 +124,13 @@ class Station:
     # --- presence
 
     def _profile(self) -> str:
-        groups = {
-            name: GroupSaid(
-                desired=state.desired,
-                running=state.running,
-                least=state.least,
-                most=state.most,
-                rolling=state.rolling,
-                drained=state.drained,
-                manual=self._supervisor.crews[name].manual,
-            )
-            for name, state in self._supervisor.state().items()
-        }
         host = socket.gethostname()
-        fields = {"name": f"{host}:{os.getpid()}", "host": host, "version": __version__, "groups": groups}
+        fields = {
+            "name": f"{host}:{os.getpid()}",
+            "host": host,
+            "version": __version__,
+            "groups": self._supervisor.state(),
+        }
         return msgspec.json.encode(fields).decode()
 
     async def _tell(self) -> None:
@@ -154,67 +139,6 @@ class Station:
         if profile != self._said:
             self._said = profile
             self._engine.core.describe(profile)
-
-    # --- the registry
-
-    async def _bury(self) -> None:
-        """Have the registry know at once whose process was reaped; the watch would find it later."""
-        self._dead += self._supervisor.take_dead()
-        if self._dead:
-            await self._database.fetch("workers_died", self._dead)
-            self._dead = []
-
-    async def _hear_of_failures(self) -> None:
-        """Replace whom the registry calls failed for longer than a mistake lasts, although its process seems to live.
-
-        That is one whose own way to Redis is cut. Where this process's own beats do not come through either, it is the
-        host's, and no successor could do better: nobody is killed.
-        """
-        if self._engine.core.silence_ms() > 2000 * self._settings.heartbeat_seconds:
-            self._failed = {}
-            return
-        own = self._supervisor.workers
-        rows = await self._database.fetch("failed_workers", own) if own else []
-        now = time.monotonic()
-        failed = {row["worker_id"] for row in rows}
-        self._failed = {one: self._failed.get(one, now) for one in failed}
-        for one, since in self._failed.items():
-            if now - since >= self._settings.heartbeat_seconds + _PROOF:
-                with suppress(WorkerNotFound):
-                    self._supervisor.replace_failed_worker(one, "the registry has long called its worker failed")
-
-    # --- the load
-
-    async def _count_peers(self) -> None:
-        """Which part of a group's load falls to this host: that of its most in the most of all hosts."""
-        if not any(crew.group.scale for crew in self._supervisor.crews.values()):
-            return
-        found = await self._roll.call()
-        for name, crew in self._supervisor.crews.items():
-            others = sum(
-                one.groups[name].most
-                for one in found
-                if one.supervisor_id != self.supervisor_id and name in one.groups and not one.groups[name].drained
-            )
-            self._shares[name] = crew.group.most / (crew.group.most + others)
-
-    async def _follow_load(self) -> None:
-        now = time.monotonic()
-        for name, crew in list(self._supervisor.crews.items()):
-            group, scale = crew.group, crew.group.scale
-            if scale is None or crew.manual or crew.drained or now < self._scaled.get(name, 0.0) + scale.look_seconds:
-                continue
-            self._scaled[name] = now
-            loads = await read_loads(self._database, self._engine, group.queues)
-            load = sum(loads.values(), Load()).part(self._shares.get(name, 1.0))
-            before, scaler = self._scalers.get(name, (None, None))
-            if scaler is None or before is not group:
-                scaler = Scaler(scale, group.slots, group.least, group.most)
-                self._scalers[name] = (group, scaler)
-            desired = scaler.desired(load, crew.desired, now)
-            if desired != crew.desired:
-                logger.info("scales: %s, %d to %d processes, %s", name, crew.desired, desired, load)
-                crew.desired = desired
 
     # --- what others ask of it
 

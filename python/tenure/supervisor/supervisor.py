@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tenure.errors import InvalidInput, WorkerNotFound
 from tenure.supervisor.child import Child
 from tenure.supervisor.crew import Crew
 from tenure.supervisor.slot import Phase
+from tenure.supervisors import GroupState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tenure.supervisor.group import Group
     from tenure.supervisor.slot import ChildLike
-
-
-@dataclass(frozen=True)
-class GroupState:
-    """How a group fares on this host.
-
-    Attributes:
-        desired: how many processes there should be.
-        running, starting, ending: how many there are.
-        retired: places whose worker was told to stop by somebody else.
-        rolling: how many are still to be replaced by a roll.
-        least, most: the bounds.
-        drained: whether none is wanted.
-    """
-
-    desired: int
-    running: int
-    starting: int
-    ending: int
-    retired: int
-    rolling: int
-    least: int
-    most: int
-    drained: bool
 
 
 class Supervisor:
@@ -198,6 +174,7 @@ class Supervisor:
                 least=crew.group.least,
                 most=crew.group.most,
                 drained=crew.drained,
+                manual=crew.manual,
             )
             for name, crew in self.crews.items()
         }
