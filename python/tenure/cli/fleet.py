@@ -44,16 +44,17 @@ def quiet(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) 
 @app.command()
 def resume(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) -> None:
     """Lease again; a host that was drained starts its processes again."""
-
-    async def run(admin: Admin) -> Answers:
-        return await _with_supervisors(
-            admin,
-            which,
-            lambda one: admin.supervisors.resume(one, timeout=timeout),
-            lambda one: admin.fleet.resume(one, timeout=timeout),
-        )
-
-    show(with_admin(run), as_json=as_json)
+    show(
+        with_admin(
+            lambda admin: _with_supervisors(
+                admin,
+                which,
+                lambda one: admin.supervisors.resume(one, timeout=timeout),
+                lambda one: admin.fleet.resume(one, timeout=timeout),
+            )
+        ),
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -65,16 +66,17 @@ def stop(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) -
 @app.command()
 def drain(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) -> None:
     """As `stop`; the supervisor of a host that is drained starts nothing more until it is resumed."""
-
-    async def run(admin: Admin) -> Answers:
-        return await _with_supervisors(
-            admin,
-            which,
-            lambda one: admin.supervisors.drain(one, timeout=timeout),
-            lambda one: admin.fleet.stop(one, timeout=timeout),
-        )
-
-    show(with_admin(run), as_json=as_json)
+    show(
+        with_admin(
+            lambda admin: _with_supervisors(
+                admin,
+                which,
+                lambda one: admin.supervisors.drain(one, timeout=timeout),
+                lambda one: admin.fleet.stop(one, timeout=timeout),
+            )
+        ),
+        as_json=as_json,
+    )
 
 
 @app.command()
