@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tenure import Tenure, _validate
 from tenure.cli._fleet_up import FleetFile  # noqa: TC001 - typer reads the annotations
 from tenure.cli._output import JsonOption, print_json, print_table
+from tenure.errors import InvalidInput
 from tenure.supervisor.exposition import Exposition
 from tenure.supervisor.figures import Figures, read_figures
 from tenure.supervisor.fleet_file import read_groups
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tenure.supervisor import Group
 
 
 def desired(
@@ -23,7 +29,7 @@ def desired(
 ) -> None:
     """Say how many processes each group should have now, by its load: one look, without memory."""
     _validate.choice("format", form, ("table", "prometheus"))
-    groups = read_groups(path)
+    groups = _measured(path)
 
     async def look() -> Figures:
         async with Tenure() as app:
@@ -55,7 +61,7 @@ def metrics(
     """Serve how many processes each group should have, and what waits, to Prometheus."""
     _validate.whole("port", port, 0, 65_535)
     _validate.seconds("every", every, least=0.1, most=3600.0)
-    groups = read_groups(path)
+    groups = _measured(path)
     exposition = Exposition()
 
     async def run() -> None:
@@ -66,3 +72,11 @@ def metrics(
                 await exposition.keep_up(lambda: read_figures(app, groups), every)
 
     asyncio.run(run())
+
+
+def _measured(path: Path) -> list[Group]:
+    """The groups whose load can be asked for: those that name their queues."""
+    groups = [group for group in read_groups(path) if group.queues]
+    if not groups:
+        raise InvalidInput("queues", "given for one group at least: others have no load that is known here", [])
+    return groups
