@@ -9,7 +9,7 @@ import sys
 
 from bench.handlers import app
 from tenure.bench.loop import run
-from tenure.cli._parent import PARENT_VARIABLE
+from tenure.supervisor.pulse import PARENT_VARIABLE
 
 _LOOK_FOR_PARENT = 1.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ("tests.fix_servers", "tests.fix_apps", "tests.fix_waiting")
+pytest_plugins = ("tests.fix_servers", "tests.fix_apps", "tests.fix_fleet", "tests.fix_waiting")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -89,3 +89,12 @@ async def hog(context: JobContext, ledger: str, seconds: float) -> int:
     ctypes.PyDLL(None).usleep(round(seconds * 1_000_000))
     note(ledger, "end", context)
     return context.fence
+
+
+@app.job()
+async def bloat(megabytes: int) -> None:
+    """Keep some memory for as long as the process lives."""
+    KEPT.append(bytearray(os.urandom(1_000_000)) * megabytes)
+
+
+KEPT: list[bytearray] = []

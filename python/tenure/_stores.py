@@ -54,4 +54,4 @@ class Stores:
         if event.kind == "reconnected":
             self.rebuilder.recheck_all(())
         self.results.on_event(event)
-        self.admin.fleet.on_event(event)
+        self.admin.questions.on_event(event)

@@ -15,6 +15,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _LONGEST_WAIT: Final = 10 * 366 * 86_400.0  # seconds; a delay beyond ten years is a mistake
 _MOST_TAGS: Final = 50
 _MOST_LABELS: Final = 50
+_CAPABILITY: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
+_MOST_CAPABILITIES: Final = 64
 _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 2999
 
@@ -95,6 +97,23 @@ def labels(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping) or len(value) > _MOST_LABELS:
         raise InvalidInput("labels", f"a mapping of at most {_MOST_LABELS} names to texts", value)
     return {name("labels", key): text("labels", said, 255) for key, said in value.items()}
+
+
+def capabilities(value: object) -> tuple[str, ...]:
+    """What a worker offers: short words, each once."""
+    if not isinstance(value, list | tuple | set | frozenset) or len(value) > _MOST_CAPABILITIES:
+        raise InvalidInput("capabilities", f"a list of at most {_MOST_CAPABILITIES} words", value)
+    for one in value:
+        if not isinstance(one, str) or not _CAPABILITY.fullmatch(one):
+            raise InvalidInput("capabilities", "1 to 64 letters, digits, '_', '-', '.' or ':' each", one)
+    return tuple(dict.fromkeys(value))
+
+
+def share(field: str, value: object) -> float:
+    """A part of a whole, above 0 and at most 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
+        raise InvalidInput(field, "a number above 0, at most 1", value)
+    return float(value)
 
 
 def concurrency(value: object) -> int:

@@ -12,6 +12,7 @@ from tenure import _validate
 from tenure._database import KeyTakenError
 from tenure._dependencies import release_dependents
 from tenure._engine import NoGeneration
+from tenure._questions import Questions
 from tenure._stored import result_of, shown_payload, shown_result
 from tenure.errors import DuplicateJob, IllegalTransition, JobNotFound, StoreUnavailable
 from tenure.fleet import Fleet
@@ -19,6 +20,7 @@ from tenure.job import Execution, JobInfo
 from tenure.overview import Overview, look
 from tenure.queues import Queues
 from tenure.schedules import Schedules
+from tenure.supervisors import Supervisors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -98,7 +100,9 @@ class Admin:
         self._publisher = publisher
         self.schedules: Final = Schedules(database)
         self.queues: Final = Queues(database, engine)
-        self.fleet: Final = Fleet(database, engine)
+        self.questions: Final = Questions(engine)
+        self.fleet: Final = Fleet(database, self.questions)
+        self.supervisors: Final = Supervisors(engine, self.questions)
 
     async def show(self, job_id: str) -> JobInfo:
         """One job's row.

@@ -331,6 +331,7 @@ class Tenure:
         worker_type: str = "default",
         labels: Mapping[str, str] | None = None,
         cpu_processes: int | None = None,
+        capabilities: Sequence[str] = (),
     ) -> Worker:
         """A worker in this process, for `async with app.worker(): …`.
 
@@ -342,6 +343,7 @@ class Tenure:
             labels: what else the registry shows of it, such as `{"zone": "b"}`. Defaults to none.
             cpu_processes: the most processes for `cpu` handlers, each of which runs one job at a time; they are started
                 when they are needed. Defaults to the machine's cores, and no more than `concurrency`.
+            capabilities: what it offers to jobs that ask for it, such as `["gpu", "region:eu"]`. Defaults to nothing.
         """
         from tenure._identity import Identity  # noqa: PLC0415 - a producer needs none of it
         from tenure.worker import Worker  # noqa: PLC0415
@@ -354,6 +356,7 @@ class Tenure:
             queues=tuple(names),
             concurrency=_validate.concurrency(concurrency),
             worker_type=_validate.name("worker_type", worker_type),
+            capabilities=_validate.capabilities(capabilities),
             labels=_validate.labels(labels or {}),
         )
         default = min(identity.concurrency, os.cpu_count() or 1)

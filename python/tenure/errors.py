@@ -109,7 +109,7 @@ class ScheduleNotFound(TenureError):
 
 
 class WorkerNotFound(TenureError):
-    """No live worker has this id, name or host."""
+    """No live worker has this id, name, host or group."""
 
 
 class WorkerRefused(TenureError):

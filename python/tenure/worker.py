@@ -231,6 +231,11 @@ class Worker:
         """Attempts under way."""
         return len(self._runner.attempts)
 
+    @property
+    def ended(self) -> int:
+        """Attempts that have ended."""
+        return self._runner.counted[0]
+
     def _take(self, leases: list[Lease]) -> None:
         self._runner.take(leases)
         self._surplus.arm()

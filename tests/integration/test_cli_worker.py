@@ -160,3 +160,43 @@ async def test_children_do_not_outlive_their_parent(
     parent.wait()
     await eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids))
     assert await active(raw_postgres, settings.schema) == set()
+
+
+async def test_several_workers_in_a_process_stop_one_by_one_and_restart_together(
+    settings: Settings, spawn_worker: Spawn, eventually: Eventually, raw_postgres: Any, open_app: Any, tmp_path: Path
+) -> None:
+    """The last that stops ends the process; one that restarts takes the others along."""
+    admin = (await open_app()).admin
+    parent = spawn_worker("--processes", "2", "--workers", "3", "--queue", "default", "--concurrency", "1")
+
+    async def six() -> bool:
+        rows = await raw_postgres.fetch(f"SELECT pid FROM {settings.schema}.workers WHERE status = 'ACTIVE'")
+        return len(rows) == 6 and {row["pid"] for row in rows} == children(parent)
+
+    await eventually(six, timeout=20)
+    by_process: dict[int, list[str]] = {}
+    for one in await admin.workers():
+        by_process.setdefault(one.pid, []).append(one.worker_id)
+    (restarted, others), (leaving, three) = by_process.items()
+    await admin.fleet.restart(others[0])
+    await eventually(lambda: restarted not in children(parent))
+    await eventually(six, timeout=20)
+    await admin.fleet.stop(three[0])
+
+    async def five() -> bool:
+        return len([one for one in await admin.workers() if one.status == "ACTIVE"]) == 5
+
+    await eventually(five)
+    assert leaving in children(parent)
+    # who is left works, all of them
+    ledger = tmp_path / "ledger"
+    for _ in range(5):
+        await enqueue(settings, "until", ledger=str(ledger), path=str(tmp_path / "go"))
+    await eventually(lambda: started(ledger) == 5)
+    (tmp_path / "go").touch()
+    await admin.fleet.stop(three[1])
+    await admin.fleet.stop(three[2])
+    await eventually(lambda: len(children(parent)) == 1)
+    assert leaving not in children(parent)
+    parent.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(parent.wait, 20) == 0

@@ -42,7 +42,7 @@ def alarms() -> set[str]:
     package = ROOT / "python/tenure"
     calls = [
         node
-        for path in (*package.glob("*.py"), *(package / "cli").glob("*.py"))
+        for path in (*package.glob("*.py"), *(package / "cli").glob("*.py"), *(package / "supervisor").glob("*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in LOGS
     ]

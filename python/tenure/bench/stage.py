@@ -15,8 +15,8 @@ from tenure._engine import Engine, new_ids
 from tenure.app import Tenure
 from tenure.bench.errors import NotAsPromised
 from tenure.bench.sink import SINK_VARIABLE
-from tenure.cli._parent import PARENT_VARIABLE
 from tenure.errors import InvalidInput
+from tenure.supervisor.pulse import PARENT_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -1,16 +1,20 @@
-"""`tenure fleet`: steer workers, one by its id or all of a name or host."""
+"""`tenure fleet`: steer workers and whoever looks after them, one by its id or all of a name, host or group."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from tenure import _validate
+from tenure._rolling import roll
+from tenure.cli import _fleet_desired, _fleet_groups
+from tenure.cli._fleet_up import up
 from tenure.cli._load import with_admin
-from tenure.cli._output import JsonOption, print_json, print_table
-from tenure.errors import NoAnswer, WorkerRefused
+from tenure.cli._output import JsonOption, print_json
+from tenure.cli._steering import Answers, ask_all, leave, show
+from tenure.errors import WorkerNotFound
+from tenure.supervisor.group import SUPERVISOR_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,9 +24,15 @@ if TYPE_CHECKING:
 
 app: Final = typer.Typer(help="Steer workers, wherever they run.", no_args_is_help=True)
 
-Which = Annotated[str, typer.Argument(metavar="WORKER", help="An id, or the name or host of several.")]
+Which = Annotated[str, typer.Argument(metavar="WORKER", help="An id, or the name, host or group of several.")]
 Timeout = Annotated[float, typer.Option(help="Seconds for the answer.")]
-_AT_ONCE: Final = 100
+
+app.command()(up)
+app.command("groups")(_fleet_groups.groups)
+app.command()(_fleet_groups.scale)
+app.command()(_fleet_groups.replace)
+app.command()(_fleet_desired.desired)
+app.command()(_fleet_desired.metrics)
 
 
 @app.command()
@@ -33,21 +43,70 @@ def quiet(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) 
 
 @app.command()
 def resume(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) -> None:
-    """Lease again."""
-    _steer(which, as_json, lambda fleet, one: fleet.resume(one, timeout=timeout))
+    """Lease again; a host that was drained starts its processes again."""
+    show(
+        with_admin(
+            lambda admin: _with_supervisors(
+                admin,
+                which,
+                lambda one: admin.supervisors.resume(one, timeout=timeout),
+                lambda one: admin.fleet.resume(one, timeout=timeout),
+            )
+        ),
+        as_json=as_json,
+    )
 
 
-@app.command("stop")
-@app.command("drain", help="The same as `stop`.")
+@app.command()
 def stop(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) -> None:
     """End in order: lease nothing more, finish what runs within the grace time, leave."""
     _steer(which, as_json, lambda fleet, one: fleet.stop(one, timeout=timeout))
 
 
 @app.command()
-def restart(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) -> None:
+def drain(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) -> None:
+    """As `stop`; the supervisor of a host that is drained starts nothing more until it is resumed."""
+    show(
+        with_admin(
+            lambda admin: _with_supervisors(
+                admin,
+                which,
+                lambda one: admin.supervisors.drain(one, timeout=timeout),
+                lambda one: admin.fleet.stop(one, timeout=timeout),
+            )
+        ),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def restart(
+    which: Which,
+    *,
+    rolling: Annotated[
+        bool, typer.Option("--rolling", help="One process after the other, each when its successor works.")
+    ] = False,
+    at_once: Annotated[int, typer.Option(help="Processes that may be away at a time, with --rolling.")] = 1,
+    patience: Annotated[float, typer.Option(help="Seconds for each successor, with --rolling.")] = 120.0,
+    timeout: Timeout = 5.0,
+    as_json: JsonOption = False,
+) -> None:
     """End in order, and have whoever looks after it start another."""
-    _steer(which, as_json, lambda fleet, one: fleet.restart(one, timeout=timeout))
+    if not rolling:
+        _steer(which, as_json, lambda fleet, one: fleet.restart(one, timeout=timeout))
+        return
+
+    async def run(admin: Admin) -> list[dict[str, str]]:
+        pairs = []
+        async for old, new in roll(admin, which, at_once=at_once, patience=patience):
+            pairs.append({"worker_id": old, "successor_id": new})
+            if not as_json:
+                typer.echo(f"{old} is succeeded by {new}")
+        return pairs
+
+    pairs = with_admin(run)
+    if as_json:
+        print_json(pairs)
 
 
 @app.command()
@@ -69,47 +128,34 @@ def stacks(which: Which, *, timeout: Timeout = 5.0) -> None:
     answers = with_admin(_asking(which, lambda fleet, one: fleet.stacks(one, timeout=timeout)))
     for worker_id, (outcome, text) in answers.items():
         typer.echo(f"== worker {worker_id}, {outcome}\n{text}")
-    _exit(answers)
-
-
-Answers = dict[str, tuple[str, str]]
+    leave(answers)
 
 
 def _steer(which: str, as_json: bool, ask: Callable[[Fleet, str], Awaitable[str]]) -> None:  # noqa: FBT001 - as given
-    answers = with_admin(_asking(which, ask))
-    if as_json:
-        print_json([{"worker_id": one, "outcome": outcome, "text": text} for one, (outcome, text) in answers.items()])
-    else:
-        rows = [(one, outcome, text) for one, (outcome, text) in answers.items()]
-        print_table("workers", ("worker", "outcome", "answer"), rows)
-    _exit(answers)
+    show(with_admin(_asking(which, ask)), as_json=as_json)
 
 
 def _asking(which: str, ask: Callable[[Fleet, str], Awaitable[str]]) -> Callable[[Admin], Awaitable[Answers]]:
-    """Ask all who are meant, side by side: one that is silent holds up no other."""
-
     async def run(admin: Admin) -> Answers:
-        limit = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(worker_id: str) -> tuple[str, str]:
-            async with limit:
-                try:
-                    return "done", await ask(admin.fleet, worker_id)
-                except WorkerRefused as error:
-                    return "refused", str(error)
-                except NoAnswer as error:
-                    return "unknown", str(error)
-
-        found = await admin.fleet.find(which)
-        return dict(zip(found, await asyncio.gather(*map(one, found)), strict=True))
+        return await ask_all(await admin.fleet.find(which), lambda one: ask(admin.fleet, one))
 
     return run
 
 
-def _exit(answers: Answers) -> None:
-    """With 6 where it is unknown of any worker whether it did it, with 5 where one refused."""
-    outcomes = {outcome for outcome, _ in answers.values()}
-    if "unknown" in outcomes:
-        raise typer.Exit(6)
-    if "refused" in outcomes:
-        raise typer.Exit(5)
+async def _with_supervisors(
+    admin: Admin, which: str, ask: Callable[[str], Awaitable[str]], ask_worker: Callable[[str], Awaitable[str]]
+) -> Answers:
+    """Ask the supervisors that are meant first, then the workers that are meant and have none of those."""
+    answers = await ask_all([one.supervisor_id for one in await admin.supervisors.find(which)], ask)
+    try:
+        meant = set(await admin.fleet.find(which))
+    except WorkerNotFound:
+        if not answers:
+            raise
+        return answers
+    others = [
+        one.worker_id
+        for one in await admin.workers()
+        if one.worker_id in meant and one.labels.get(SUPERVISOR_LABEL) not in answers
+    ]
+    return answers | await ask_all(others, ask_worker)

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tenure.cli._parent import PARENT_VARIABLE
 from tenure.errors import TenureError
+from tenure.supervisor.pulse import PARENT_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
