@@ -1,4 +1,4 @@
-"""What a queue with lanes must do, in the plainest words: jobs in a dictionary, and questions that look at all of them."""
+"""What a queue with lanes must do, in the plainest words: jobs in a dictionary, and questions to all of them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ class Bucket:
 
     def fill(self, now: int) -> Fraction:
         """The tokens that are there."""
-        self.tokens = min(Fraction(self.burst), self.tokens + Fraction((now - self.since) * self.amount, self.period_ms))
+        self.tokens = min(
+            Fraction(self.burst), self.tokens + Fraction((now - self.since) * self.amount, self.period_ms)
+        )
         self.since = now
         return self.tokens
 

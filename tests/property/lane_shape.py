@@ -1,4 +1,4 @@
-"""What must be true of the keys of lanes, whatever was done: every structure follows from the ready jobs and from what waits for a limit."""
+"""What must be true of the keys of lanes: each follows from the ready jobs and from what waits for a limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_shape(found: dict[str, Any]) -> None:
         kind, *part = member.split("|")
         if kind == "key":
             key, number, band, since, name, tenant = part
-            lane = "|".join((number, name, band, tenant, key))
+            lane = f"{number}|{name}|{band}|{tenant}|{key}"
             assert at.get(lane) == since, "a parked lane is found"
             lanes.add(lane)
         elif kind == "tenant":
@@ -36,7 +36,7 @@ def check_shape(found: dict[str, Any]) -> None:
             continue
         number, name, band, tenant, key = lane.split("|")
         order = member.split("|")[5]
-        expected.add("|".join((number, name, band, tenant, order, key)))
+        expected.add(f"{number}|{name}|{band}|{tenant}|{order}|{key}")
         turns[tenant].add((band, number, name))
     assert heads == expected, "heads are the first jobs of lanes that are not parked"
 
@@ -46,14 +46,16 @@ def check_shape(found: dict[str, Any]) -> None:
         part = member.split("|")
         if part[0] == "of":
             _, tenant, band, number, name, tag = part
-            shown.add("|".join((number, name, band, tag, tenant)))
+            shown.add(f"{number}|{name}|{band}|{tag}|{tenant}")
             by_tenant.add((tenant, band, number, name))
         elif part[0] == "rested":
             _, band, tag, tenant = part
             assert int(found["tenants"][f"{band}|{tenant}"]) == int(tag), "who rests does so at its tag"
     assert shown == {member for member in members if not member.startswith(("of|", "rested|"))}
     wanted = {(tenant, *place) for tenant, places in turns.items() for place in places}
-    assert by_tenant == wanted - tenants, "a tenant has a turn wherever it has a head, unless it waits for its own limit"
+    assert by_tenant == wanted - tenants, (
+        "a tenant has a turn wherever it has a head, unless it waits for its own limit"
+    )
     assert tenants <= wanted, "a tenant that waits has heads"
     numbers = {member.split("|")[0] for member in ready} - {"0"}
     assert set(found.get("classes", {}).values()) == numbers, "classes are those of ready jobs"

@@ -1,6 +1,7 @@
-"""Lanes keep their promises whatever comes after whatever: no limit is exceeded, no worker waits beside a job that it could run, the order holds.
+"""Lanes keep their promises: no limit is exceeded, no worker waits beside a job that it could run, the order holds.
 
-Every step is followed by what a fleet does by itself: due jobs are promoted, who is woken asks for jobs with what it has free.
+Every step is followed by what a fleet does by itself: due jobs are promoted, and who is woken asks for jobs with what
+it has free.
 """
 
 from __future__ import annotations
@@ -173,7 +174,9 @@ class LaneMachine(RuleBasedStateMachine):
         tags, fair = self.queue.lanes().get("tenants", {}), lanes.policy.get("fair", "jobs")
         offers = text_of(worker.capabilities, worker.left)
         reply = self._lease(worker.free, name, offers)
-        worker.unknown = worker.unknown and self.paused
+        # a queue without lanes spends nothing on workers that offer nothing
+        laned = (self.queue.lanes()["generation"] or b"").endswith(b"laned")
+        worker.unknown = worker.unknown and (self.paused or not (offers or laned))
         left, taken = worker.left, {}
         for job_id, text in zip(reply[4::2], reply[5::2], strict=True):
             could = lanes.eligible(worker.capabilities, left)
@@ -240,7 +243,9 @@ class LaneMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.lanes.waiting)
     def push_again(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(list(self.lanes.waiting.values())))
-        self._push(data.draw(st.sampled_from(("enqueue", "requeue"))), [replace(job, priority=data.draw(st.integers(1, 5)))])
+        self._push(
+            data.draw(st.sampled_from(("enqueue", "requeue"))), [replace(job, priority=data.draw(st.integers(1, 5)))]
+        )
         self._settle()
 
     @rule(data=st.data(), bury=st.booleans())
@@ -291,7 +296,9 @@ class LaneMachine(RuleBasedStateMachine):
     def set_policy(self, shape: Policy, numbers: Policy, keep: bool) -> None:
         now = self.lanes.policy
         if keep:
-            shape = {name: value for name, value in now.items() if name.startswith((*_SHAPING, "ageing", "short", "cap"))}
+            shape = {
+                name: value for name, value in now.items() if name.startswith((*_SHAPING, "ageing", "short", "cap"))
+            }
         policy = shape | numbers
         fields = [part for pair in sorted(policy.items()) for part in pair]
         status, change = self.queue.call("set_policy", "q", self.queue.inbox, 0, *fields)
