@@ -3,16 +3,19 @@
 use std::time::Instant;
 
 use crate::{
+    class::check_offered,
     error::{Error, Result},
     job::Descriptor,
-    script::LEASE,
-    store::Store,
+    script::{LANE_LEASE, LEASE},
+    store::{Pair, Store},
 };
 
 /// Due jobs that one lease call makes ready at most; the maintenance duty promotes the rest.
 const PROMOTE_LIMIT: usize = 100;
 /// The most jobs of one lease call, bounded by what Lua can unpack.
 const MOST: usize = 1000;
+
+const PAIR: Pair = Pair { plain: &LEASE, laned: &LANE_LEASE };
 
 /// The right to run a job until its deadline.
 #[derive(Debug, Clone)]
@@ -41,22 +44,24 @@ pub struct LeaseBatch {
 }
 
 impl Store {
-    /// Takes up to `want` jobs (at most 1000), best priority first. They are tracked from here on.
+    /// Takes up to `want` jobs (at most 1000) that a worker with these capabilities and free resources can run (see
+    /// [`class`](crate::class)), best priority first. They are tracked from here on.
     ///
     /// If the reply is lost the leases are nobody's and come back through rescue.
-    pub async fn lease(&self, queue: &str, want: usize) -> Result<LeaseBatch> {
+    pub async fn lease(&self, queue: &str, want: usize, offers: &str) -> Result<LeaseBatch> {
+        check_offered(offers)?;
         let keys = self.keys.queue(queue)?;
         let began = Instant::now();
         let mut reply = self
-            .link
-            .script(&LEASE, &keys, |command| {
+            .script_of(&PAIR, &keys, false, |command, _| {
                 command
                     .arg(want.clamp(1, MOST))
                     .arg(self.options.lease_ms)
                     .arg(&self.options.worker_id)
                     .arg(PROMOTE_LIMIT)
                     .arg(queue)
-                    .arg(self.keys.inbox_prefix());
+                    .arg(self.keys.inbox_prefix())
+                    .arg(offers);
             })
             .await?;
         let unexpected = || Error::unexpected_reply(LEASE.name);

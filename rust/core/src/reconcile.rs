@@ -1,8 +1,10 @@
 //! Verbs that bring Redis after PostgreSQL: `missing`, `restore`, the generation of a queue, and `forget_queue`.
 
+use std::borrow::Borrow;
+
 use crate::{
     error::{Error, Result},
-    job::{JobFence, member},
+    job::{Descriptor, JobFence, member},
     script::{GENERATION, MISSING, PAUSE, RESTORE, ROUSE},
     store::{CHUNK, Store},
 };
@@ -27,17 +29,29 @@ impl Store {
     }
 
     /// Gives running jobs (id, fence) that have no lease here one of full length; how many. With `rebuilding` the queue need not be
-    /// built.
-    pub async fn restore(&self, queue: &str, leases: &[JobFence], rebuilding: bool) -> Result<usize> {
+    /// built. `lanes` are those that have attributes or stand in a queue with limits, with the fence of the lease: they count for their limits
+    /// again.
+    pub async fn restore<J: Borrow<Descriptor> + Sync>(
+        &self,
+        queue: &str,
+        leases: &[JobFence],
+        rebuilding: bool,
+        lanes: &[J],
+    ) -> Result<usize> {
         let keys = self.keys.queue(queue)?;
+        let parts = leases.chunks(CHUNK).map(|part| (part, [].as_slice()));
         let mut restored = 0;
-        for chunk in leases.chunks(CHUNK) {
+        for (leases, lanes) in parts.chain(lanes.chunks(CHUNK).map(|part| ([].as_slice(), part))) {
             let mut reply = self
                 .link
                 .script(&RESTORE, &keys, |command| {
-                    command.arg(u8::from(rebuilding)).arg(self.options.lease_ms);
-                    for (job_id, fence) in chunk {
+                    command.arg(u8::from(rebuilding)).arg(self.options.lease_ms).arg(leases.len());
+                    for (job_id, fence) in leases {
                         command.arg(member(job_id, *fence));
+                    }
+                    for job in lanes {
+                        let job: &Descriptor = job.borrow();
+                        command.arg(member(&job.job_id, job.fence)).arg(job.encode());
                     }
                 })
                 .await?;
