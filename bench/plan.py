@@ -15,6 +15,8 @@ from bench.locusts import locusts
 from bench.makespan import MIXES, PARALLEL, makespan
 from bench.perjob import per_job
 from bench.promotion import promotion
+from bench.scheduling.figures import scheduling
+from bench.scheduling.traces import TRACES
 from bench.seed import cascade, creation, fan_out, life
 from bench.space import Space, space
 from bench.steady import steady
@@ -147,6 +149,12 @@ def _makespan(session: Session) -> list[Row]:
     return [session.row(makespan, one, mix, jobs) for one in PARALLEL for mix in MIXES for jobs in (60, 400)]
 
 
+def _scheduling(session: Session) -> list[Row]:
+    if session.quick:
+        return session.rows(scheduling, "synthetic", 200)
+    return [row for trace in (*TRACES, "synthetic") for row in session.rows(scheduling, trace, 20_000)]
+
+
 def _held(session: Session) -> list[Row]:
     return [session.row(held, "before", session.options.minutes * 60)]
 
@@ -185,6 +193,7 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "detection": _detection,
     "idle": _idle,
     "makespan": _makespan,
+    "scheduling": _scheduling,
     "held": _held,
     "locust": _locust,
     "seed": _seed,

@@ -1,0 +1,1 @@
+"""Order policies on recorded arrivals: who waits how long, under the scripts that workers lease by."""

@@ -1,0 +1,99 @@
+"""Under which order jobs are taken: what the queue is told, and what goes with each job."""
+
+from __future__ import annotations
+
+import statistics
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bench.scheduling.traces import Arrival
+
+# A job should be over by this many times what its user asked for, after it came.
+SLACK: Final = 3.0
+# Thousandths of a second that a cost may be: an hour too long is still an hour.
+_LEAST_COST: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One way to order a queue.
+
+    Attributes:
+        name: as the table has it.
+        fields: what the queue's policy is, given the trace.
+        options: what a job's descriptor has beside the usual, given the job, its class (1 to 5) and the prediction.
+    """
+
+    name: str
+    fields: Callable[[Sequence[Arrival]], dict[str, str]]
+    options: Callable[[Arrival, int, float], dict[str, Any]]
+
+
+class Predictor:
+    """How long a user's next job takes: the mean of the last two that have ended, and what was asked for before that
+    (Tsafrir, Etsion and Feitelson, "Backfilling using system-generated predictions rather than user runtime
+    estimates", 2007).
+    """
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self._last: dict[str, list[float]] = {}
+
+    def ended(self, job: Arrival) -> None:
+        """Learn from a job that is over."""
+        self._last[job.user] = [*self._last.get(job.user, []), job.run_s][-2:]
+
+    def predict(self, job: Arrival) -> float:
+        """Seconds."""
+        known = self._last.get(job.user)
+        return min(statistics.fmean(known), job.asked_s) if known else job.asked_s
+
+
+def classes(jobs: Sequence[Arrival]) -> list[int]:
+    """Each job's priority: fifths by what was asked for, the shortest highest, as sites' short and long queues are."""
+    asked = sorted(job.asked_s for job in jobs)
+    return [5 - min(4, bisect_left(asked, job.asked_s) * 5 // len(asked)) for job in jobs]
+
+
+def _ageing_ms(jobs: Sequence[Arrival]) -> int:
+    """A level of priority for each mean length that a job has waited."""
+    return max(1, round(statistics.fmean(job.run_s for job in jobs) * 1000))
+
+
+def _cost(seconds: float) -> int:
+    return max(_LEAST_COST, round(seconds * 1000))
+
+
+POLICIES: Final = (
+    Policy("first in, first out", lambda _: {}, lambda *_: {}),
+    Policy("priority", lambda _: {}, lambda _job, level, _p: {"priority": level}),
+    Policy(
+        "ageing",
+        lambda jobs: {"order": "ageing", "ageing_ms": str(_ageing_ms(jobs))},
+        lambda _job, level, _p: {"priority": level},
+    ),
+    Policy(
+        "earliest deadline",
+        lambda _: {"order": "deadline"},
+        lambda job, *_: {"deadline_ms": 1_700_000_000_000 + round((job.at_s + SLACK * job.asked_s) * 1000)},
+    ),
+    Policy(
+        "shortest predicted",
+        lambda _: {"order": "shortest", "shortest_factor": "1"},
+        lambda _job, _level, predicted: {"cost": _cost(predicted)},
+    ),
+    Policy(
+        "shortest, foreseen",
+        lambda _: {"order": "shortest", "shortest_factor": "1"},
+        lambda job, *_: {"cost": _cost(job.run_s)},
+    ),
+    Policy(
+        "fair share",
+        lambda _: {"fair": "jobs"},
+        lambda job, _level, predicted: {"tenant": f"user-{job.user}", "cost": _cost(predicted)},
+    ),
+)
