@@ -31,8 +31,8 @@ class Evaluation:
     Attributes:
         wait_p50_s, wait_p99_s, wait_max_s: from arrival to start.
         low_wait_max_s: the longest of the lowest class of priority.
-        slowdown_mean, slowdown_p99: times its own length that a job took; what is shorter than ten seconds, or than half
-            of the trace's jobs are, counts as that.
+        slowdown_mean, slowdown_p99: times its own length that a job took; what is shorter than ten seconds, or
+            than half of the trace's jobs are, counts as that.
         utilisation_percent: of the machines, from the first arrival to the last end.
         jain: of the users' mean slowdowns; 1 where all are the same (Jain, Chiu and Hawe, 1984).
         light_wait_p99_s: of the jobs of those users who together asked for a tenth of the work.

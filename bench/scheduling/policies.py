@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 # A job should be over by this many times what its user asked for, after it came.
 SLACK: Final = 3.0
-# Thousandths of a second that a cost may be: an hour too long is still an hour.
-_LEAST_COST: Final = 1
+_LEAST_COST: Final = 1  # in thousandths
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,9 @@ def _ageing_ms(jobs: Sequence[Arrival]) -> int:
 
 
 def _cost(seconds: float) -> int:
-    return max(_LEAST_COST, round(seconds * 1000))
+    cost = max(_LEAST_COST, round(seconds * 1000))
+    # a cost of 1, the default, is none that was given
+    return cost + 1 if cost == 1000 else cost
 
 
 POLICIES: Final = (
@@ -83,12 +84,12 @@ POLICIES: Final = (
     ),
     Policy(
         "shortest predicted",
-        lambda _: {"order": "shortest", "shortest_factor": "1"},
+        lambda _: {"order": "shortest", "shortest_factor": "10"},
         lambda _job, _level, predicted: {"cost": _cost(predicted)},
     ),
     Policy(
         "shortest, foreseen",
-        lambda _: {"order": "shortest", "shortest_factor": "1"},
+        lambda _: {"order": "shortest", "shortest_factor": "10"},
         lambda job, *_: {"cost": _cost(job.run_s)},
     ),
     Policy(

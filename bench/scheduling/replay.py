@@ -42,8 +42,8 @@ class Run:
         return self.started_s - self.job.at_s
 
     def slowdown(self, least_s: float) -> float:
-        """How many times its own length it took, where what is shorter than `least_s` counts as that: a job of no length
-        would be slowed down beyond measure by any wait (Feitelson, 2001).
+        """How many times its own length it took, where what is shorter than `least_s` counts as that: a job of no
+        length would be slowed down beyond measure by any wait (Feitelson, 2001).
         """
         return max(1.0, (self.wait_s + self.job.run_s) / max(least_s, self.job.run_s))
 

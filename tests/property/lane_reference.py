@@ -62,7 +62,8 @@ class LaneJob:
                 return 1, self.deadline or LATEST + self.run_at
             case "shortest":
                 factor = Fraction(policy["shortest_factor"])
-                return 1, round(self.run_at + means.get(self.job_type, 0) * factor)
+                predicted = means.get(self.job_type, 0) if self.cost == 1000 else self.cost
+                return 1, round(self.run_at + predicted * factor)
         band = 1 if self.priority >= 4 else 2 if self.priority >= 2 else 3
         return band, (5 - self.priority) * 2**45 + self.run_at
 

@@ -214,6 +214,17 @@ def test_shortest_predicted_first_and_nothing_starves(raw_redis, prefix):
     assert [job.job_id for job in lanes.lease()] == ["long"], "it has waited for longer than it takes"
 
 
+def test_what_a_job_says_itself_is_its_prediction(raw_redis, prefix):
+    lanes = Lanes(raw_redis, prefix, {"order": "shortest", "shortest_factor": "1"})
+    lanes.push([LaneJob("measured", job_type="short", run_at=lanes.now)])
+    (job,) = lanes.lease()
+    lanes.wait(2_000)
+    lanes.end([job])
+    lanes.push([LaneJob(f"says-{ms}", job_type="short", cost=ms, run_at=lanes.now) for ms in (1_000, 1_500, 3_000)])
+    order = [lanes.lease()[0].job_id for _ in range(3)]
+    assert order == ["says-1500", "says-1000", "says-3000"], "a cost of 1 is none that was given: its type takes 2 s"
+
+
 def commands_of(client: Any, act: Any) -> int:
     """How many commands something takes on the server."""
     client.config_resetstat()

@@ -2,6 +2,10 @@
 -- ties, and rise with time. What it says changes who is next, never who may run. Another order is another function here and its name in policy.rs.
 
 local LATEST = 4000000000000000
+local NOT_SAID = 1000
+
+-- How long a job takes, in ms: what it says itself, as its cost in seconds, or what its type took on average.
+local function predicted(job) return job.cost ~= NOT_SAID and job.cost or mean_of(job.type) or 0 end
 
 local orders = {
   -- strict priority, then first in first out
@@ -11,7 +15,7 @@ local orders = {
   -- earliest deadline first; what has none comes last, first in first out
   deadline = function(job) return 1, job.deadline > 0 and job.deadline or LATEST + job.run_at end,
   -- shortest predicted first; the time of becoming ready in the sum is its ageing
-  shortest = function(job) return 1, job.run_at + (mean_of(job.type) or 0) * policy.shortest_factor end,
+  shortest = function(job) return 1, job.run_at + predicted(job) * policy.shortest_factor end,
 }
 
 -- Whether a job stands in a lane: else it stands in its band as in a queue without lanes.
