@@ -359,3 +359,5 @@ async def test_a_host_that_is_cut_off_from_redis_kills_nobody(fleet_up, settings
             way.heal()
             await eventually(active, timeout=30)
             assert up.pids == before
+            # before the proxy closes: whoever still connects would be left with half a connection
+            assert up.stop() == 0
