@@ -1,4 +1,4 @@
-"""What lanes cost at lease time beside a queue without them, and such a queue beside how it was before there were lanes.
+"""What lanes cost at lease time beside a queue without them, and such a queue beside another checkout's.
 
     python -m bench.lanes --quick
     python -m bench.lanes --million
@@ -130,8 +130,8 @@ async def taking(
 
 
 async def ceiling(url: str, blocked: int, rounds: int) -> dict[str, float]:
-    """Jobs per second of an unlimited type, alone and beside `blocked` jobs each of a type, a tenant and a key that have
-    reached their limits; in turns.
+    """Jobs per second of an unlimited type, alone and beside `blocked` jobs each of a type, a tenant and a key that
+    have reached their limits; in turns.
     """
     policy = {"limit|type|held": "1", "limit|tenant|held": "1", "limit|key|*": "1"}
     alone, beside = Queue(url, f"alone-{new_ids(1)[0]}"), Queue(url, f"beside-{new_ids(1)[0]}")
