@@ -1,4 +1,4 @@
-"""What lanes cost at lease time beside a queue without them, and such a queue beside how it was before lanes.
+"""What lanes cost at lease time beside a queue without them, and such a queue beside another checkout's.
 
     python -m bench.lanes --quick
     python -m bench.lanes --million

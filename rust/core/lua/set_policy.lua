@@ -1,7 +1,7 @@
 -- Purpose: replace the policy of a queue.
 -- Guarantee: as a whole or not at all. What a policy says of tenants and keys, and every number, may change while jobs run. Which types have limits, the
---   order, and what is fair say where jobs stand: they are set in place only where none stands or runs, and so is a first policy of leases
---   that count for nothing yet. Lanes that wait for what lets more through now are unparked, and who can run them is woken.
+--   order, and what is fair say where jobs stand: they are set in place only where none stands or runs, and so are limits
+--   while leases run that count for nothing yet. Lanes that wait for what lets more through now are unparked, and who can run them is woken.
 -- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle
 -- ARGV: queue, inbox_prefix, building (1 or 0), fields (name and value each)
 -- Returns: NO_GENERATION | POLICY change (0: it stood already, 1: set, 2: a rebuild has to set it)
@@ -12,11 +12,12 @@ check_types()
 check_lane_types()
 
 -- What follows from the fields stands beside them: the limited types, the resources with capacities, and since when buckets fill.
-local fields, types, capacities = {}, {}, {}
+local fields, types, capacities, counts = {}, {}, {}, false
 for at = 4, #ARGV, 2 do
   fields[ARGV[at]] = ARGV[at + 1]
   local kind, name = string.match(ARGV[at], '^(%a+)|(.*)$')
   if (kind == 'limit' or kind == 'rate') and string.match(name, '^type|') then types[string.sub(name, 6)] = true end
+  counts = counts or kind == 'limit' or kind == 'quota'
   if kind == 'capacity' then capacities[name] = true end
 end
 local function sorted(set)
@@ -44,7 +45,7 @@ for key = 2, 4 do ready = ready + redis.call('ZCARD', KEYS[key]) end
 local running = redis.call('ZCARD', KEYS[6]) + redis.call('ZCARD', KEYS[9])
 if built and not building then
   if shape(fields) ~= shape(before) and ready + running > 0 then return { 'POLICY', 2 } end
-  if not empty and running > redis.call('HLEN', HOLDS) then return { 'POLICY', 2 } end
+  if counts and running > redis.call('HLEN', HOLDS) then return { 'POLICY', 2 } end
 end
 
 redis.call('DEL', POLICY)
@@ -75,6 +76,7 @@ for _, name in ipairs({ 'queue', unpack(policy.types) }) do
   local at = opens(name == 'queue' and name or 'type|' .. name)
   if at and at > 0 then resume_at(name == 'queue' and name or 'type|' .. name, at) end
 end
+write_back()
 if empty then forget_lanes() end
 wake_for(ARGV[1], ARGV[2], ready_by_class())
 return { 'POLICY', 1 }
