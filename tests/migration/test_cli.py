@@ -91,10 +91,10 @@ def test_verify_exits_with_1_on_drift(postgres_url: str, schema: str) -> None:
         printed(well)["found"]
         == printed(well)["expected"]
         == {
-            "tables": 9,
-            "indexes": 28,
-            "functions": 4,
-            "triggers": 2,
+            "tables": 10,
+            "indexes": 30,
+            "functions": 6,
+            "triggers": 3,
         }
     )
     execute(postgres_url, f"DROP INDEX {schema}.idx_jobs_worker_id")

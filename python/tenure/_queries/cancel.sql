@@ -11,5 +11,5 @@ WITH asked AS (
     WHERE j.job_id = a.job_id AND a.status IN ('PENDING', 'SCHEDULED', 'BLOCKED', 'PROCESSING')
     RETURNING j.job_id, j.queue, j.fence, j.status, j.worker_id, j.has_dependents
 )
-SELECT a.status AS old_status, c.queue, c.fence, c.status, c.worker_id, c.has_dependents
+SELECT a.job_id, a.status AS old_status, c.queue, c.fence, c.status, c.worker_id, c.has_dependents
 FROM asked AS a LEFT JOIN changed AS c ON c.job_id = a.job_id
