@@ -145,7 +145,8 @@ async def _insert(
         # This may be the second try, after a deadlock.
         job.pending_dependencies, job.has_dependents, job.cancelled = 0, False, False
     outside = sorted({parent for needs in parents.values() for parent in needs if parent not in own})
-    known = await _lock(database, outside, connection)
+    highest = max((job.options.priority for job in jobs), default=1)
+    known = await _lock(database, outside, highest, connection)
     heights = Heights(known)
     rows: list[tuple[str, str, str, bool]] = []
     for job in jobs:
@@ -172,11 +173,14 @@ async def _insert(
     return enqueued, await lift(database, heights.waited_for(kept), connection)
 
 
-async def _lock(database: Database, job_ids: list[str], connection: Connection) -> dict[str, Row]:
-    """Lock parents and mark those that had no dependents yet; their rows by id."""
+async def _lock(database: Database, job_ids: list[str], highest: int, connection: Connection) -> dict[str, Row]:
+    """Lock parents, with what their children of up to this priority may lift, and mark those that had no dependents yet;
+    their rows by id.
+    """
     if not job_ids:
         return {}
-    known = {str(row["job_id"]): row for row in await database.fetch("lock_parents", job_ids, connection=connection)}
+    rows = await database.fetch("lock_parents", job_ids, highest, connection=connection)
+    known = {str(row["job_id"]): row for row in rows}
     for job_id in job_ids:
         if job_id not in known:
             raise UnknownDependency("depends_on", "an existing job", job_id)

@@ -1,5 +1,6 @@
 -- Lift jobs to the priority of one that waits for them, and all that they wait for themselves. What is high enough by itself needs no lift,
--- and no look further: it is locked all the same, so that nobody lowers it before the waiting job can be seen. Returns those lifted.
+-- and no look further. They are locked already, by `lock_parents.sql`, so that nobody lowers one before the waiting job can be seen.
+-- Returns those lifted.
 WITH RECURSIVE raised(job_id, priority) AS (
     SELECT * FROM unnest($1::uuid[], $2::int[]) AS u(job_id, priority)
     UNION
