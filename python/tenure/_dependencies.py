@@ -174,8 +174,8 @@ async def _insert(
 
 
 async def _lock(database: Database, job_ids: list[str], highest: int, connection: Connection) -> dict[str, Row]:
-    """Lock parents, with what their children of up to this priority may lift, and mark those that had no dependents yet;
-    their rows by id.
+    """Lock parents, with what their children of up to this priority may lift, and mark those that had no dependents
+    yet; their rows by id.
     """
     if not job_ids:
         return {}

@@ -1,16 +1,18 @@
-"""Priorities inherited both ways: children take their parents', and what an urgent job waits for is lifted to its own."""
+"""Priorities inherited both ways: children take their parents', and an urgent job lifts what it waits for."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tenure import Backoff, Options, Unique
 from tenure._database import Database
 from tenure._engine import new_ids
-from tenure.job_type import JobType
+
+if TYPE_CHECKING:
+    from tenure.job_type import JobType
 
 _WORKER = "00000000-0000-7000-8000-00000000000f"
 _MOVES = {"lift", "lifted_parents", "lock_ancestors", "inherit"}
@@ -238,7 +240,7 @@ async def test_without_a_lift_nothing_is_asked(open_app, app, step, monkeypatch)
 
 
 async def test_lifts_and_falls_at_once_leave_what_the_formula_says(open_app, app, step, raw_postgres, migrated_schema):
-    """Two rows of shared parents, named in opposite orders: deadlocks are broken and tried again, and no lift is lost."""
+    """Two rows of shared parents, named in opposite orders: no lift is lost, and who deadlocks is tried again."""
     await open_app(app)
     roots = [await step.options(priority=1, delay=3600).enqueue() for _ in range(4)]
     middles = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
@@ -11,9 +11,12 @@ import pytest
 
 from tenure import Backoff, Dead, InvalidInput, JobCancelled, JobFailed
 from tenure.errors import DependencyCycle, IllegalTransition, UnknownDependency, WorkflowNotFound
-from tenure.job_type import JobType
-from tenure.workflow import WorkflowState
+from tenure.workflow import WorkflowState  # noqa: TC001 - read from a handler's annotations
 from tests.invariants import assert_invariants
+
+
+if TYPE_CHECKING:
+    from tenure.job_type import JobType
 
 
 class Receipt(msgspec.Struct):

@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from tenure import Tenure
 from tenure._engine import new_ids
 from tenure._settle import Ending, Settler
 from tenure.errors import IllegalTransition
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
+
+    from tenure import Tenure
 
 _BAD: Final = ("FAILED", "CANCELLED")
 _LIVE: Final = ("PENDING", "SCHEDULED", "BLOCKED", "PROCESSING")
@@ -29,7 +30,9 @@ _POLICIES: Final = ("hold", "cancel", "run")
 _PICK: Final = st.integers(0, 50)
 # Of each new job: its priority, whether it inherits, and its parents with their policies.
 _NEW: Final = st.tuples(
-    st.integers(1, 5), st.booleans(), st.lists(st.tuples(_PICK, st.sampled_from(_POLICIES)), max_size=3)
+    st.sampled_from((1, 2, 3, 4, 5, 5)),
+    st.booleans(),
+    st.lists(st.tuples(_PICK, st.sampled_from(_POLICIES)), max_size=3),
 )
 
 
@@ -178,7 +181,7 @@ class WorkflowMachine(RuleBasedStateMachine):
             self.leases[job.job_id] = lease
 
     @precondition(lambda self: self.leases)
-    @rule(number=_PICK, how=st.sampled_from(("COMPLETED", "COMPLETED", "FAILED", "CANCELLED", "PENDING")))
+    @rule(number=_PICK, how=st.sampled_from(("COMPLETED", "PENDING", "COMPLETED", "PENDING", "FAILED", "CANCELLED")))
     def settle(self, number: int, how: str) -> None:
         job_id = list(self.leases)[number % len(self.leases)]
         job, lease = self.jobs[job_id], self.leases.pop(job_id)
@@ -291,10 +294,10 @@ class WorkflowMachine(RuleBasedStateMachine):
 
 
 def test_graphs_and_priorities_whatever_happens(app: Tenure) -> None:
-    """Over a thousand steps, each with a look at the whole table."""
+    """Some thousand steps, each with a look at the whole table."""
     how = settings(
-        max_examples=60,
-        stateful_step_count=25,
+        max_examples=100,
+        stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
