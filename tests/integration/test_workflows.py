@@ -14,7 +14,6 @@ from tenure.errors import DependencyCycle, IllegalTransition, UnknownDependency,
 from tenure.workflow import WorkflowState  # noqa: TC001 - read from a handler's annotations
 from tests.invariants import assert_invariants
 
-
 if TYPE_CHECKING:
     from tenure.job_type import JobType
 
