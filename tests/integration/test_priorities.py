@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tenure import Backoff, Options, Unique
 from tenure._database import Database
 from tenure._engine import new_ids
+from tenure._reconcile import mend_recent
 
 if TYPE_CHECKING:
     from tenure.job_type import JobType
@@ -132,6 +134,7 @@ async def test_a_scheduled_job_is_lifted_for_when_it_is_due(open_app, app, step)
     await step.options(priority=5, depends_on=[later]).enqueue()
     stores = app._open()
     await stores.publisher.drained()
+    await stores.rebuilder.settled()
     async with asyncio.timeout(10):
         while (await stores.engine.depths("default")).scheduled:
             await stores.engine.promote("default", 10)
@@ -153,6 +156,27 @@ async def test_a_lift_survives_the_loss_of_redis(open_app, app, step):
     await step.options(priority=5, depends_on=[lost]).enqueue()
     stores.rebuilder.request("default")
     assert set((await order(app))[:2]) == {root.id, lost.id}
+    assert len(crowd) == 5
+
+
+async def test_a_lift_whose_push_was_lost_is_found(open_app, app, step, monkeypatch):
+    """As when its enqueuer died between the commit and the push; of a scheduled job once it is due."""
+    await open_app(app)
+    low, later = await step.options(priority=1).enqueue(), await step.options(priority=1, delay=0.3).enqueue()
+    crowd = await app.enqueue_many([step.options(priority=4).request() for _ in range(5)])
+    stores = app._open()
+    await stores.publisher.drained()
+    await stores.rebuilder.settled()
+    with monkeypatch.context() as lost:
+        lost.setattr(stores.publisher, "publish_ids", lambda _: None)
+        await step.options(priority=5, depends_on=[low, later]).enqueue()
+    async with asyncio.timeout(10):
+        while (await stores.engine.depths("default")).scheduled:
+            await stores.engine.promote("default", 10)
+            await asyncio.sleep(0.01)
+    assert await mend_recent(stores.database, stores.engine, "default", 60, timedelta(0)) == 2
+    assert await mend_recent(stores.database, stores.engine, "default", 60, timedelta(0)) == 0
+    assert set((await order(app))[:2]) == {low.id, later.id}
     assert len(crowd) == 5
 
 

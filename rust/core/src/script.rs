@@ -98,6 +98,10 @@ verb!(
     MISSING keeps, "missing", ["generation", "high", "medium", "low", "scheduled", "processing", "rescue"]
 );
 verb!(
+    /// Which waiting jobs are ready at another priority here.
+    ASTRAY keeps, "astray", ["generation", "high", "medium", "low"]
+);
+verb!(
     /// Give running jobs a lease.
     RESTORE keeps, "restore", ["generation", "processing", "rescue"]
 );
@@ -123,7 +127,7 @@ verb!(
 );
 
 /// Every script there is.
-pub static VERBS: [&Verb; 18] = [
+pub static VERBS: [&Verb; 19] = [
     &ENQUEUE,
     &REQUEUE,
     &LEASE,
@@ -135,6 +139,7 @@ pub static VERBS: [&Verb; 18] = [
     &CANCEL,
     &STOP,
     &MISSING,
+    &ASTRAY,
     &RESTORE,
     &GENERATION,
     &PAUSE,
