@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from bench.backlog import backlog
 from bench.detection import detection
+from bench.graphs import batch, inheritance, inversion
 from bench.heartbeats import heartbeats
 from bench.held import held
 from bench.idle import idle, idle_crew, import_ms
@@ -165,6 +167,12 @@ def _seed(session: Session) -> list[Row]:
     return rows + [session.row(fan_out, width) for width in ((50,) if session.quick else (50, 10_000))]
 
 
+def _graphs(session: Session) -> list[Row]:
+    count, width = (5, 50) if session.quick else (200, 10_000)
+    rows = [*session.rows(inheritance, count), *session.rows(inversion, count)]
+    return rows + [session.row(partial(batch, callback=callback), width) for callback in (False, True)]
+
+
 def _stress(session: Session) -> list[Row]:
     few = ("Performance baseline", 50 if session.quick else 100, 2, 5)
     many = ("Stress", 200 if session.quick else 10_000, 4, 5 if session.quick else 25)
@@ -197,5 +205,6 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "held": _held,
     "locust": _locust,
     "seed": _seed,
+    "graphs": _graphs,
     "stress": _stress,
 }

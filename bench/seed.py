@@ -57,13 +57,13 @@ async def creation(here: Space, count: int) -> list[Row]:
     async with here.producer() as app:
         before: JobType[..., Any] = app.job_types["before"]
         await before.enqueue(**arguments(0))
-        alone = [await _timed(before.enqueue(**arguments(number))) for number in range(count)]
-        rows = [_row("Job creation", alone, "2-5 ms")]
+        alone = [await timed(before.enqueue(**arguments(number))) for number in range(count)]
+        rows = [row_of("Job creation", alone, "2-5 ms")]
         for parents in _PARENTS:
             ids = [(await before.enqueue(**arguments(number))).id for number in range(parents)]
             waiting = before.options(depends_on=ids)
-            times = [await _timed(waiting.enqueue(**arguments(number))) for number in range(count)]
-            rows.append(_row(f"Job creation with dependencies, {parents}", times, "not stated"))
+            times = [await timed(waiting.enqueue(**arguments(number))) for number in range(count)]
+            rows.append(row_of(f"Job creation with dependencies, {parents}", times, "not stated"))
     found = await here.statuses()
     if found != {"PENDING": 1 + count + sum(_PARENTS), "BLOCKED": count * len(_PARENTS)}:
         raise NotAsPromised(f"jobs that wait, and jobs that wait for others: {found}")
@@ -96,10 +96,10 @@ async def life(here: Space, count: int) -> list[Row]:
     await here.all_completed(count + 10)
     return [
         # From the commit to the call of the handler: push, wake-up, lease, start recorded.
-        _row("Job acquisition", acquired, "5-10 ms"),
+        row_of("Job acquisition", acquired, "5-10 ms"),
         # From the handler's return until the enqueuer has the result: commit, acknowledgement, message, result read.
-        _row("Job completion", completed, "3-7 ms"),
-        _row("Job life cycle", lived, "not stated"),
+        row_of("Job completion", completed, "3-7 ms"),
+        row_of("Job life cycle", lived, "not stated"),
     ]
 
 
@@ -122,7 +122,7 @@ async def _run(here: Space, name: str, edges: list[tuple[str, list[str]]]) -> De
     with fleet(here, 1, 100) as workers:
         await ready(here, workers)
         async with here.producer() as app:
-            enqueue = await _timed(_enqueue(app, edges))
+            enqueue = await timed(_enqueue(app, edges))
             await here.all_completed(len(edges))
     async with here.connection() as connection:
         query = f"SELECT extract(epoch FROM max(completed_at) - min(completed_at))::float8 FROM {here.name}.jobs"
@@ -157,13 +157,15 @@ async def _enqueue(app: Tenure, edges: list[tuple[str, list[str]]]) -> None:
     )
 
 
-async def _timed(call: Any) -> float:
+async def timed(call: Any) -> float:
+    """Seconds that a call takes."""
     began = time.perf_counter()
     await call
     return time.perf_counter() - began
 
 
-def _row(name: str, seconds: Iterable[float], seed: str) -> Row:
+def row_of(name: str, seconds: Iterable[float], seed: str) -> Row:
+    """The figures of as many times."""
     times = sorted(seconds)
     return Row(
         name=name,

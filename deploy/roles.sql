@@ -38,18 +38,21 @@ GRANT USAGE ON SCHEMA :"schema" TO :"producer", :"results", :"replacer", :"worke
 GRANT SELECT ON :"schema".schema_migrations TO :"producer", :"results", :"replacer", :"worker", :"operator", :"metrics";
 
 -- Enqueueing. The payload is read back after a transaction of the caller's has committed, and when Redis was lost: whoever pushes
--- must know what. A parent's row is locked, and marked as one: nothing else of it can be changed.
+-- must know what. A parent's row is locked, and marked as one; an urgent job lifts what it waits for, so whoever may enqueue may raise a
+-- priority. Nothing else of a job can be changed.
 GRANT INSERT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
     max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms,
-    expires_at, deadline_at
+    expires_at, deadline_at, workflow_id
 ), SELECT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
     max_retries, timeout_ms, run_at, status, updated_at, fence, attempts, unique_key, unique_until, unique_hold_ms, started_at,
-    completed_at
-), UPDATE (has_dependents, updated_at, unique_until, unique_hold_ms) ON :"schema".jobs TO :"producer";
-GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT (job_id, depends_on_job_id)
+    completed_at, created_at, own_priority, workflow_id
+), UPDATE (has_dependents, updated_at, unique_until, unique_hold_ms, priority, own_priority) ON :"schema".jobs TO :"producer";
+GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT (dependency_id, job_id, depends_on_job_id, satisfied_at)
     ON :"schema".job_dependencies TO :"producer";
+GRANT INSERT (workflow_id, name, jobs, callback_job_id, deadline_at), SELECT ON :"schema".workflows TO :"producer", :"worker";
+GRANT EXECUTE ON FUNCTION :"schema".inherited_priority(uuid, integer) TO :"producer", :"worker", :"operator";
 GRANT SELECT (worker_id, status, queues) ON :"schema".workers TO :"producer";
 GRANT SELECT ON :"schema".paused_queues TO :"producer", :"worker";
 
@@ -57,7 +60,7 @@ GRANT SELECT (job_id, status, result, result_format, error) ON :"schema".jobs TO
 
 -- What a job is changes here alone; the fence is raised with it, so that no worker runs what it had before.
 GRANT SELECT (job_id, mode, status, unique_key, unique_until, started_at, created_at, tags, metadata, expires_at, deadline_at), UPDATE (
-    payload, payload_format, priority, run_at, status, fence, max_retries, timeout_ms, tags, metadata, updated_at,
+    payload, payload_format, priority, own_priority, run_at, status, fence, max_retries, timeout_ms, tags, metadata, updated_at,
     expires_at, deadline_at
 ) ON :"schema".jobs TO :"replacer";
 
@@ -65,9 +68,9 @@ GRANT SELECT (job_id, mode, status, unique_key, unique_until, started_at, create
 GRANT INSERT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
     max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms,
-    expires_at, deadline_at
+    expires_at, deadline_at, workflow_id
 ), SELECT, UPDATE (
-    status, fence, attempts, crashes, worker_id, priority, run_at, started_at, completed_at, updated_at, result, result_format,
+    status, fence, attempts, crashes, worker_id, priority, own_priority, run_at, started_at, completed_at, updated_at, result, result_format,
     error, progress, progress_note, pending_dependencies, has_dependents, unique_until, unique_hold_ms, snoozes
 ) ON :"schema".jobs TO :"worker";
 GRANT INSERT, SELECT, UPDATE (status, completed_at, duration_ms, error) ON :"schema".job_executions TO :"worker";
@@ -88,7 +91,7 @@ GRANT INSERT, SELECT, UPDATE (queue, job_type, cron, timezone, missed, triggers,
 GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"operator";
 GRANT UPDATE (
     status, run_at, attempts, crashes, completed_at, cancel_requested_at, error, pending_dependencies, updated_at,
-    expires_at, deadline_at, snoozes
+    expires_at, deadline_at, snoozes, priority, own_priority
 ) ON :"schema".jobs TO :"operator";
 GRANT UPDATE (satisfied_at) ON :"schema".job_dependencies TO :"operator";
 GRANT UPDATE (paused, triggers, next_at, updated_at), DELETE ON :"schema".schedules TO :"operator";
@@ -100,12 +103,12 @@ GRANT EXECUTE ON FUNCTION :"schema".get_runnable_jobs(integer) TO :"operator";
 -- Counting.
 GRANT SELECT (
     job_id, queue, job_type, priority, status, mode, attempts, crashes, worker_id, run_at, created_at, updated_at, started_at,
-    completed_at
+    completed_at, own_priority, workflow_id
 ) ON :"schema".jobs TO :"metrics";
 GRANT SELECT (execution_id, job_id, worker_id, attempt, status, started_at, completed_at, duration_ms)
     ON :"schema".job_executions TO :"metrics";
 GRANT SELECT (dlq_id, original_job_id, queue, job_type, priority, attempts, reason, failed_at, created_at)
     ON :"schema".dead_letter_queue TO :"metrics";
-GRANT SELECT ON :"schema".workers, :"schema".leaders, :"schema".suspicions, :"schema".paused_queues TO :"metrics";
+GRANT SELECT ON :"schema".workers, :"schema".leaders, :"schema".suspicions, :"schema".paused_queues, :"schema".workflows TO :"metrics";
 
 COMMIT;

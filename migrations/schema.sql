@@ -48,6 +48,8 @@ CREATE INDEX idx_job_dependencies_job_id ON gap006.job_dependencies USING btree 
 CREATE UNIQUE INDEX job_dependencies_pkey ON gap006.job_dependencies USING btree (dependency_id);
 CREATE UNIQUE INDEX job_dependencies_unique ON gap006.job_dependencies USING btree (job_id, depends_on_job_id);
 
+CREATE TRIGGER trigger_job_dependencies_no_cycle AFTER INSERT ON gap006.job_dependencies REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION gap006.refuse_dependency_cycles();
+
 -- TABLE job_executions with autovacuum_analyze_scale_factor=0.05, autovacuum_vacuum_cost_delay=1, autovacuum_vacuum_insert_scale_factor=0.05, autovacuum_vacuum_scale_factor=0.02, fillfactor=80
 
 column job_executions.execution_id uuid not null
@@ -111,6 +113,8 @@ column jobs.unique_hold_ms bigint
 column jobs.expires_at timestamp with time zone
 column jobs.deadline_at timestamp with time zone
 column jobs.snoozes integer
+column jobs.workflow_id uuid
+column jobs.own_priority smallint
 
 constraint jobs.jobs_attempts_not_negative CHECK ((attempts >= 0))
 constraint jobs.jobs_blocked_waits CHECK (((status <> 'BLOCKED'::text) OR (pending_dependencies > 0)))
@@ -124,6 +128,7 @@ constraint jobs.jobs_idempotency_key_length CHECK (((octet_length(idempotency_ke
 constraint jobs.jobs_job_type_length CHECK (((octet_length(job_type) >= 1) AND (octet_length(job_type) <= 255)))
 constraint jobs.jobs_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000)))
 constraint jobs.jobs_mode_known CHECK ((mode = ANY (ARRAY['before'::text, 'behind'::text])))
+constraint jobs.jobs_own_priority_range CHECK (((own_priority >= 1) AND (own_priority <= priority))) NOT VALID
 constraint jobs.jobs_payload_format_known CHECK ((payload_format = ANY (ARRAY['json'::text, 'msgpack'::text])))
 constraint jobs.jobs_pending_dependencies_not_negative CHECK ((pending_dependencies >= 0))
 constraint jobs.jobs_pkey PRIMARY KEY (job_id)
@@ -150,6 +155,7 @@ CREATE INDEX idx_jobs_priority_created_at ON gap006.jobs USING btree (priority D
 CREATE INDEX idx_jobs_status ON gap006.jobs USING btree (queue, job_id, status) WHERE (status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'PROCESSING'::text]));
 CREATE UNIQUE INDEX idx_jobs_unique_key ON gap006.jobs USING btree (unique_key) WHERE ((unique_key IS NOT NULL) AND (((status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text, 'PROCESSING'::text])) AND ((unique_until <> 'started'::text) OR (started_at IS NULL))) OR ((unique_until = ANY (ARRAY['window'::text, 'hold'::text])) AND (status = ANY (ARRAY['COMPLETED'::text, 'FAILED'::text])))));
 CREATE INDEX idx_jobs_worker_id ON gap006.jobs USING btree (worker_id) WHERE (status = 'PROCESSING'::text);
+CREATE INDEX idx_jobs_workflow_id ON gap006.jobs USING btree (workflow_id, status) WHERE (workflow_id IS NOT NULL);
 CREATE UNIQUE INDEX jobs_pkey ON gap006.jobs USING btree (job_id);
 
 CREATE TRIGGER trigger_jobs_delete_executions AFTER DELETE ON gap006.jobs REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION gap006.delete_job_executions();
@@ -257,6 +263,21 @@ CREATE INDEX idx_workers_status ON gap006.workers USING btree (status);
 CREATE INDEX idx_workers_worker_type ON gap006.workers USING btree (worker_type);
 CREATE UNIQUE INDEX workers_pkey ON gap006.workers USING btree (worker_id);
 
+-- TABLE workflows
+
+column workflows.workflow_id uuid not null
+column workflows.name text
+column workflows.jobs integer not null
+column workflows.callback_job_id uuid
+column workflows.deadline_at timestamp with time zone
+column workflows.created_at timestamp with time zone not null default now()
+
+constraint workflows.workflows_jobs_positive CHECK ((jobs > 0))
+constraint workflows.workflows_name_length CHECK (((octet_length(name) >= 1) AND (octet_length(name) <= 255)))
+constraint workflows.workflows_pkey PRIMARY KEY (workflow_id)
+
+CREATE UNIQUE INDEX workflows_pkey ON gap006.workflows USING btree (workflow_id);
+
 CREATE OR REPLACE FUNCTION gap006.delete_job_executions()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -282,6 +303,14 @@ AS $function$
     ORDER BY j.priority DESC, j.run_at, j.job_id
     LIMIT max_jobs
 $function$;
+CREATE OR REPLACE FUNCTION gap006.inherited_priority(job_id uuid, priority integer)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog'
+AS $function$
+    SELECT LEAST(5, priority)
+$function$;
 CREATE OR REPLACE FUNCTION gap006.mark_stale_workers(stale_after interval DEFAULT '00:01:00'::interval)
  RETURNS TABLE(worker_id uuid)
  LANGUAGE sql
@@ -291,6 +320,59 @@ AS $function$
     SET status = 'FAILED', stopped_at = now(), updated_at = now()
     WHERE w.status IN ('STARTING', 'ACTIVE', 'DEGRADED', 'DRAINING', 'SUSPECT') AND w.last_heartbeat < now() - stale_after
     RETURNING w.worker_id
+$function$;
+CREATE OR REPLACE FUNCTION gap006.refuse_dependency_cycles()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+DECLARE
+    looped uuid;
+BEGIN
+    PERFORM FROM (
+        SELECT job_id, min(place) FILTER (WHERE parent) AS named, max(place) FILTER (WHERE NOT parent) AS last,
+            count(*) FILTER (WHERE parent) AS children
+        FROM (
+            SELECT CASE WHEN two.parent THEN e.depends_on_job_id ELSE e.job_id END AS job_id, e.place, two.parent
+            FROM (SELECT job_id, depends_on_job_id, row_number() OVER () AS place FROM added) AS e
+            CROSS JOIN (VALUES (true), (false)) AS two(parent)
+        ) AS ends
+        GROUP BY job_id
+        HAVING max(place) FILTER (WHERE NOT parent) IS NOT NULL
+    ) AS child
+    WHERE named <= last
+        OR NOT EXISTS (SELECT FROM gap006.jobs AS j WHERE j.job_id = child.job_id AND j.created_at = now())
+        OR (SELECT count(*) FROM gap006.job_dependencies AS d WHERE d.depends_on_job_id = child.job_id) > children;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'edges of jobs that are there already need the isolation level read committed'
+            USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+    -- Two of them must not look past each other's edges; what the lock waited for is seen by the next statement.
+    PERFORM pg_advisory_xact_lock('gap006.job_dependencies'::regclass::oid::bigint);
+    FOR looped IN SELECT DISTINCT job_id FROM added LOOP
+        PERFORM FROM (
+            WITH RECURSIVE above(job_id) AS (
+                SELECT depends_on_job_id FROM gap006.job_dependencies WHERE job_id = looped
+                UNION
+                SELECT d.depends_on_job_id FROM above AS a JOIN gap006.job_dependencies AS d ON d.job_id = a.job_id
+            )
+            SELECT job_id FROM above
+        ) AS waited_for
+        WHERE waited_for.job_id = looped;
+        IF FOUND THEN
+            RAISE EXCEPTION 'a job would wait for itself: %', looped
+                USING ERRCODE = 'check_violation', SCHEMA = 'gap006', TABLE = 'job_dependencies',
+                    CONSTRAINT = 'job_dependencies_no_cycle';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
 $function$;
 CREATE OR REPLACE FUNCTION gap006.update_jobs_updated_at()
  RETURNS trigger

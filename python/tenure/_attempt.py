@@ -15,9 +15,10 @@ import msgspec
 
 from tenure._codec import encode
 from tenure._engine import backoff_ms
+from tenure._references import Gone, has_references
 from tenure._settle import Ending
 from tenure.context import JobContext
-from tenure.errors import InvalidInput
+from tenure.errors import InvalidInput, SealRefused
 from tenure.verdict import Cancel, Completed, Dead, Retry, Snooze
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tenure._deadline import Deadline
     from tenure._engine import Lease
     from tenure._processes import Processes
+    from tenure._references import References
     from tenure._start import Starter
     from tenure.context import Reporter
     from tenure.job_type import JobType
@@ -125,14 +127,21 @@ async def call_handler(
     threads: Executor,
     processes: Processes,
     on_orphan: Callable[[asyncio.Future[Any]], None],
+    references: References,
 ) -> object:
     """Run the handler: a coroutine on the loop, a plain function in a thread or, where it is declared so, a process.
+    What it is to be handed of the jobs that it depends on is read first.
 
     A thread cannot be stopped: `on_orphan` is given the future of one that goes on after its attempt was given up.
     """
     lease = attempt.lease
     if job_type is None:
         return Retry(f"no handler is registered here for the job type: {lease.job_type}")
+    if has_references(lease.payload, lease.payload_format):
+        filled = await _filled(lease, references)
+        if isinstance(filled, Dead):
+            return filled
+        lease = attempt.lease = filled
     if job_type.cpu:
         return await processes.run(job_type, lease)
     try:
@@ -152,6 +161,15 @@ async def call_handler(
         if not thread.done():
             on_orphan(thread)
         raise
+
+
+async def _filled(lease: Lease, references: References) -> Lease | Dead:
+    try:
+        return await references.fill(lease)
+    except SealRefused as error:
+        return Refused(str(error))
+    except (Gone, msgspec.MsgspecError, LookupError, TypeError) as error:
+        return Invalid(f"the results of its parents cannot be handed to it: {error}")
 
 
 def _in_thread(handler: Callable[..., Any], arguments: dict[str, Any]) -> Any:

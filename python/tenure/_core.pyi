@@ -355,6 +355,9 @@ class Core:
         """Make due jobs ready; how many, and when the next is due (-1: none)."""
     def missing(self, done: Future[list[str]], queue: str, jobs: list[tuple[str, int]]) -> None:
         """Which of these waiting jobs (id, current fence) are not here."""
+    def astray(self, done: Future[list[str]], queue: str, jobs: list[tuple[str, int]]) -> None:
+        """Which of these waiting jobs (id, priority) are ready here with another priority."""
+
     def restore(
         self,
         done: Future[int],

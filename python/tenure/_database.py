@@ -15,6 +15,7 @@ from tenure._statement import check_schema, statement
 from tenure.errors import (
     Backpressure,
     ConfigurationError,
+    DependencyCycle,
     MigrationError,
     StoreUnavailable,
     TenureError,
@@ -86,10 +87,8 @@ def _translated(schema: str) -> Iterator[None]:
         raise Backpressure(f"postgresql refuses more work: {error}") from error
     except _UNMIGRATED as error:
         raise MigrationError(f"schema {schema} is not migrated, run `tenure migrate up`: {error}") from error
-    except asyncpg.UniqueViolationError as error:
-        if error.constraint_name != "idx_jobs_unique_key":
-            raise
-        raise KeyTakenError("a job that came back found its unique key taken") from error
+    except (asyncpg.UniqueViolationError, asyncpg.CheckViolationError) as error:
+        raise _refusal(error) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigurationError(f"postgresql refuses what the role may not do: {error}") from error
     except ssl.SSLError as error:
@@ -99,6 +98,15 @@ def _translated(schema: str) -> Iterator[None]:
             raise Untrusted(f"postgresql is not trusted: {error}") from error
         reason = str(error) or type(error).__name__
         raise StoreUnavailable(f"postgresql cannot be asked: {reason}") from error
+
+
+def _refusal(error: asyncpg.IntegrityConstraintViolationError) -> Exception:
+    """What a constraint means to callers, where it is one that they can run into."""
+    if error.constraint_name == "idx_jobs_unique_key":
+        return KeyTakenError("a job that came back found its unique key taken")
+    if error.constraint_name == "job_dependencies_no_cycle":
+        return DependencyCycle("depends_on", "free of cycles", error.args[0])
+    return error
 
 
 async def _keep_session(connection: Any) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
 from tenure import _validate
 from tenure._enqueue import Enqueued, refuse, refuses
+from tenure._priorities import Heights, let_go, lift
 from tenure.errors import Backpressure, DependencyCycle, InvalidInput, UnknownDependency
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _MOST_PARENTS: Final = 10_000
 _TRIES: Final = 5
 _ENDED_BADLY: Final = ("FAILED", "CANCELLED")
+
+# By job id: what it waits for, and what a bad end of that is to it: hold, cancel or run.
+Edges = Mapping[str, Mapping[str, str]]
 
 
 def parents_of(depends_on: Iterable[Job | str]) -> list[str]:
@@ -37,7 +41,7 @@ def parents_of(depends_on: Iterable[Job | str]) -> list[str]:
     return list(ids)
 
 
-def parents_first(jobs: Sequence[NewJob], parents: dict[str, list[str]]) -> list[NewJob]:
+def parents_first(jobs: Sequence[NewJob], parents: Edges) -> list[NewJob]:
     """The batch in an order in which no job comes before one it waits for.
 
     Raises:
@@ -59,10 +63,11 @@ async def enqueue_dependents(
     database: Database,
     enqueuer: Enqueuer,
     jobs: Sequence[NewJob],
-    parents: dict[str, list[str]],
+    parents: Edges,
     connection: Connection,
-) -> list[Enqueued]:
-    """Insert jobs and their edges inside one transaction; what became of each, in the order of `jobs`.
+) -> tuple[list[Enqueued], list[str]]:
+    """Insert jobs and their edges inside one transaction; what became of each, in the order of `jobs`, and the ids of
+    the jobs that they lift.
 
     Jobs that exist already, by id or idempotency key, are found first: a child of one waits for the job that is there.
     Then the parents are locked: one that is being settled either has ended when its status is read here, or finds the
@@ -72,7 +77,7 @@ async def enqueue_dependents(
         database: where the statements are.
         enqueuer: inserts the rows.
         jobs: the new jobs.
-        parents: by job id, what it waits for; new jobs of the same batch among them.
+        parents: the edges; new jobs of the same batch may be parents too.
         connection: inside a transaction.
 
     Raises:
@@ -84,7 +89,7 @@ async def enqueue_dependents(
         known = await _existing(database, jobs, parents, connection)
         new = [job for job in jobs if job.job_id not in known]
         waits = {
-            job.job_id: list(dict.fromkeys(known[parent].job_id if parent in known else parent for parent in needs))
+            job.job_id: {known[one].job_id if one in known else one: policy for one, policy in needs.items()}
             for job in new
             if (needs := parents.get(job.job_id))
         }
@@ -94,12 +99,12 @@ async def enqueue_dependents(
         raced = any((job.options.idempotency_key and job.job_id in at_stake) or refuses(job) for job in new)
         try:
             async with connection.transaction() if raced else nullcontext():
-                enqueued = await _insert(database, enqueuer, new, waits, connection)
+                enqueued, lifted = await _insert(database, enqueuer, new, waits, connection)
                 refuse(new, enqueued)
         except _KeyTakenError:
             continue
         outcome = known | dict(zip((job.job_id for job in new), enqueued, strict=True))
-        return [outcome[job.job_id] for job in jobs]
+        return [outcome[job.job_id] for job in jobs], lifted
     raise Backpressure(f"others took the idempotency keys of parents {_TRIES} times in a row")
 
 
@@ -108,7 +113,7 @@ class _KeyTakenError(Exception):
 
 
 async def _existing(
-    database: Database, jobs: Sequence[NewJob], parents: dict[str, list[str]], connection: Connection
+    database: Database, jobs: Sequence[NewJob], parents: Edges, connection: Connection
 ) -> dict[str, Enqueued]:
     """What is there already of a batch, by the id that the batch gives it: rows, and earlier jobs of the batch."""
     own = {job.job_id for job in jobs}
@@ -132,23 +137,21 @@ async def _existing(
 
 
 async def _insert(
-    database: Database,
-    enqueuer: Enqueuer,
-    jobs: Sequence[NewJob],
-    parents: dict[str, list[str]],
-    connection: Connection,
-) -> list[Enqueued]:
-    """Insert new jobs, parents first, and their edges."""
+    database: Database, enqueuer: Enqueuer, jobs: Sequence[NewJob], parents: Edges, connection: Connection
+) -> tuple[list[Enqueued], list[str]]:
+    """Insert new jobs, parents first, and their edges; what became of them, and the ids of the jobs they lift."""
     own = {job.job_id: job for job in jobs}
     for job in jobs:
         # This may be the second try, after a deadlock.
         job.pending_dependencies, job.has_dependents, job.cancelled = 0, False, False
     outside = sorted({parent for needs in parents.values() for parent in needs if parent not in own})
-    known = await _lock(database, outside, connection)
-    edges: tuple[list[str], list[str], list[str], list[bool]] = ([], [], [], [])
+    highest = max((job.options.priority for job in jobs), default=1)
+    known = await _lock(database, outside, highest, connection)
+    heights = Heights(known)
+    rows: list[tuple[str, str, str, bool]] = []
     for job in jobs:
-        policy = job.options.on_failure
-        for parent in parents.get(job.job_id, ()):
+        waits = []
+        for parent, policy in parents.get(job.job_id, {}).items():
             if parent in own:
                 own[parent].has_dependents = True
                 status = "CANCELLED" if own[parent].cancelled else "PENDING"
@@ -156,24 +159,28 @@ async def _insert(
                 status = known[parent]["status"]
             satisfied = status == "COMPLETED" or (policy == "run" and status in _ENDED_BADLY)
             job.cancelled |= policy == "cancel" and status in _ENDED_BADLY
-            job.pending_dependencies += not satisfied
-            for column, value in zip(edges, (job.job_id, parent, policy, satisfied), strict=True):
-                column.append(value)  # type: ignore[attr-defined]  # the columns differ in type
+            if not satisfied:
+                waits.append(parent)
+            rows.append((job.job_id, parent, policy, satisfied))
+        job.pending_dependencies = len(waits)
+        heights.enter(job, parents.get(job.job_id, ()), () if job.cancelled else waits)
     enqueued = await enqueuer.insert(jobs, connection, with_edges=True) if jobs else []
     kept = {one.job_id for one in enqueued if one.created}
     if any(job.has_dependents and job.job_id not in kept for job in jobs):
         raise _KeyTakenError
-    rows = [row for row in zip(*edges, strict=True) if row[0] in kept]
-    if rows:
-        await database.fetch("insert_dependencies", *map(list, zip(*rows, strict=True)), connection=connection)
-    return enqueued
+    if edges := [row for row in rows if row[0] in kept]:
+        await database.fetch("insert_dependencies", *map(list, zip(*edges, strict=True)), connection=connection)
+    return enqueued, await lift(database, heights.waited_for(kept), connection)
 
 
-async def _lock(database: Database, job_ids: list[str], connection: Connection) -> dict[str, Row]:
-    """Lock parents and mark those that had no dependents yet; their rows by id."""
+async def _lock(database: Database, job_ids: list[str], highest: int, connection: Connection) -> dict[str, Row]:
+    """Lock parents, with what their children of up to this priority may lift, and mark those that had no dependents
+    yet; their rows by id.
+    """
     if not job_ids:
         return {}
-    known = {str(row["job_id"]): row for row in await database.fetch("lock_parents", job_ids, connection=connection)}
+    rows = await database.fetch("lock_parents", job_ids, highest, connection=connection)
+    known = {str(row["job_id"]): row for row in rows}
     for job_id in job_ids:
         if job_id not in known:
             raise UnknownDependency("depends_on", "an existing job", job_id)
@@ -184,17 +191,20 @@ async def _lock(database: Database, job_ids: list[str], connection: Connection) 
 
 
 async def release_dependents(
-    database: Database, ended: list[tuple[str, str]], connection: Connection
+    database: Database, ended: list[tuple[str, str]], connection: Connection, stopped: Sequence[str] = ()
 ) -> tuple[list[str], list[tuple[str, str, int]]]:
-    """Tell dependents of the jobs that ended, cascading through cancellations.
+    """Tell dependents of the jobs that ended, cascading through cancellations; what those that were cancelled while
+    they waited had lifted falls back.
 
     Args:
         database: where the statement is.
         ended: job id and final state of jobs that have dependents.
         connection: the transaction that ended them.
+        stopped: ids of jobs among those that ended that were waiting themselves. Defaults to none.
 
     Returns:
-        The ids of the jobs that are ready or scheduled now, and (queue, id, fence) of those cancelled with a parent.
+        The ids of the jobs that are to be pushed, ready or scheduled now or with another priority, and
+        (queue, id, fence) of those cancelled with a parent.
     """
     ready: list[str] = []
     cancelled: list[tuple[str, str, int]] = []
@@ -206,4 +216,5 @@ async def release_dependents(
         ended = [
             (str(row["job_id"]), "CANCELLED") for row in rows if row["status"] == "CANCELLED" and row["has_dependents"]
         ]
+    ready += await let_go(database, [*stopped, *(job_id for _, job_id, _ in cancelled)], connection)
     return ready, cancelled

@@ -150,6 +150,10 @@ class Engine:
         """Which of these waiting jobs (id, fence) Redis does not have."""
         return await self._call(self.core.missing, queue, jobs)
 
+    async def astray(self, queue: str, jobs: list[tuple[str, int]]) -> list[str]:
+        """Which of these waiting jobs (id, priority) are ready in Redis with another priority."""
+        return await self._call(self.core.astray, queue, jobs)
+
     async def restore(
         self,
         queue: str,

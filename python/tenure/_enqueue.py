@@ -72,7 +72,7 @@ class Enqueuer:
         """
         self._database = database
         self._publisher = publisher
-        self._conflicts = Conflicts(database, self._made, seal)
+        self._conflicts = Conflicts(database, self._made, seal, publisher.after_commit)
         self._single: Coalescer[tuple[NewJob, asyncio.Future[Enqueued]]] = Coalescer(
             self._flush, most=_MOST_ROWS, in_flight=_IN_FLIGHT, pace=_PACE, awaited=True
         )

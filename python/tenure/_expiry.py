@@ -68,7 +68,8 @@ class Expiry:
         async def work(connection: Connection) -> tuple[list[Row], list[str], list[tuple[str, str, int]]]:
             rows = await self._database.fetch("expire", job_ids, _BATCH, new_ids(_BATCH), connection=connection)
             ended = [(str(row["job_id"]), row["status"]) for row in rows if row["has_dependents"]]
-            return rows, *(await release_dependents(self._database, ended, connection))
+            stopped = [str(row["job_id"]) for row in rows if row["waited"]]
+            return rows, *(await release_dependents(self._database, ended, connection, stopped))
 
         rows, ready, cancelled = await self._database.atomically(work)
         gone: dict[str, list[str]] = defaultdict(list)

@@ -23,13 +23,19 @@ logger = logging.getLogger("tenure.publish")
 _MOST: Final = 1000
 
 
-async def load_descriptors(database: Database, job_ids: Sequence[str]) -> dict[str, list[Descriptor]]:
-    """What Redis must know of those of these jobs that wait to be leased, by queue."""
+async def load_descriptors(
+    database: Database, job_ids: Sequence[str], parents: dict[str, int] | None = None
+) -> dict[str, list[Descriptor]]:
+    """What Redis must know of those of these jobs that wait to be leased, by queue. Those with dependents are entered
+    in `parents`, with their priorities: others may change them at any time.
+    """
     by_queue: dict[str, list[Descriptor]] = defaultdict(list)
     for start in range(0, len(job_ids), _MOST):
         for row in await database.fetch("descriptors", job_ids[start : start + _MOST]):
             values = dict(row)
             queue, values["job_id"] = values.pop("queue"), str(values["job_id"])
+            if values.pop("has_dependents") and parents is not None:
+                parents[values["job_id"]] = values["priority"]
             try:
                 by_queue[queue].append(Descriptor(**values))
             except ValueError as error:
@@ -78,12 +84,23 @@ class Publisher:
             self._spawn(self.requeue_ids(job_ids))
 
     async def requeue_ids(self, job_ids: Sequence[str]) -> int:
-        """Push jobs that may sit somewhere in Redis already; how many wait to be leased."""
-        count, refused = 0, []
-        for queue, descriptors in (await load_descriptors(self._database, job_ids)).items():
-            count += len(descriptors)
-            if not await self._guarded(queue, self._engine.requeue(queue, descriptors)):
-                refused += [descriptor.job_id for descriptor in descriptors]
+        """Push jobs that may sit somewhere in Redis already; how many wait to be leased.
+
+        Of two who change a job's priority the first to commit may be the last to push. So what may be lifted is looked
+        at again behind its push, until it is what was pushed.
+        """
+        count = 0
+        refused: list[str] = []
+        pushed: dict[str, int] = {}
+        left: Sequence[str] = job_ids
+        while left:
+            parents: dict[str, int] = {}
+            for queue, descriptors in (await load_descriptors(self._database, left, parents)).items():
+                count += len(descriptors) if left is job_ids else 0
+                if not await self._guarded(queue, self._engine.requeue(queue, descriptors)):
+                    refused += [descriptor.job_id for descriptor in descriptors]
+            left = [job_id for job_id, priority in parents.items() if pushed.get(job_id) != priority]
+            pushed |= parents
         if refused:
             self._spawn(self._again(refused))
         return count

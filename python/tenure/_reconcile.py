@@ -35,7 +35,8 @@ _SHARE: Final = 50
 
 
 async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Row]) -> int:
-    """Push those of these live jobs that Redis lacks; give running ones without a lease one. How many were pushed.
+    """Push those of these live jobs that Redis lacks, or has ready at another priority; give running ones without a
+    lease one. How many were pushed.
 
     Rows that changed since they were read do no harm: an entry whose fence is stale can never start, and a lease
     given to a job that has ended is forgotten when it expires.
@@ -43,6 +44,12 @@ async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Ro
     waiting = [(str(row["job_id"]), row["fence"]) for row in rows if row["status"] != "PROCESSING"]
     running = [(str(row["job_id"]), row["fence"]) for row in rows if row["status"] == "PROCESSING"]
     missing = await engine.missing(queue, waiting) if waiting else []
+    # What others wait for may have been lifted, or let go, by somebody whose push did not come through.
+    movable = [
+        (str(row["job_id"]), row["priority"]) for row in rows if row["has_dependents"] and row["status"] != "PROCESSING"
+    ]
+    if movable:
+        missing += await engine.astray(queue, movable)
     pushed = 0
     for descriptors in (await load_descriptors(database, missing)).values():
         pushed += len(descriptors)

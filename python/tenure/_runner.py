@@ -15,6 +15,7 @@ from tenure._balance import Hold
 from tenure._deadline import shortest_ms
 from tenure._processes import Processes
 from tenure._progress import ContextReporter
+from tenure._references import References
 from tenure._sealed_calls import calls_of
 from tenure._slots import Slots
 from tenure._start import Starter
@@ -79,6 +80,7 @@ class Runner:
         self._cpu_types: Final = {name for name, job_type in job_types.items() if job_type.cpu}
         self._cpu_in_a_row = 0
         self._call_handler, self._ending_of = calls_of(seal)
+        self._references = References(database, seal)
         self._all_ended = asyncio.Event()
         self._orphans = 0
         self._look_behind: asyncio.TimerHandle | None = None
@@ -239,7 +241,9 @@ class Runner:
     async def _run_to_end(self, attempt: Attempt) -> None:
         lease = attempt.lease
         job_type = self._job_types.get(lease.job_type)
-        run = self._call_handler(job_type, attempt, self._reporter, self._threads, self._processes, self._orphaned)
+        run = self._call_handler(
+            job_type, attempt, self._reporter, self._threads, self._processes, self._orphaned, self._references
+        )
         verdict = await verdict_of(run, shortest_ms(lease.timeout_ms, attempt.deadline), attempt)
         ending = self._ending_of(verdict, attempt, job_type, self._settings.max_result_bytes)
         if not attempt.recorded and (ending.status != "COMPLETED" or attempt.recording is not None):

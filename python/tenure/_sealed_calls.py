@@ -5,29 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tenure._attempt import Refused, call_handler, ending_of
+from tenure._references import with_payload
 from tenure.errors import SealRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tenure._attempt import Attempt
-    from tenure._engine import Lease
     from tenure._seal import Seal
     from tenure._settle import Ending
     from tenure.job_type import JobType
-
-
-class _Opened:
-    """A lease whose payload was opened; all else is the lease's."""
-
-    __slots__ = ("_lease", "payload")
-
-    def __init__(self, lease: Lease, payload: bytes) -> None:
-        self._lease = lease
-        self.payload = payload
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._lease, name)
 
 
 class SealedCalls:
@@ -43,7 +30,7 @@ class SealedCalls:
             payload = self._seal.open_payload(attempt.lease)
         except SealRefused as error:
             return Refused(str(error))
-        attempt.lease = _Opened(attempt.lease, payload)  # type: ignore[assignment]  # it has all that a lease has
+        attempt.lease = with_payload(attempt.lease, payload)
         return await call_handler(job_type, attempt, *others)
 
     def ending_of(self, verdict: object, attempt: Attempt, *others: Any) -> Ending:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tenure._coalesce import Coalescer
 from tenure._dependencies import release_dependents
 from tenure._engine import NoGeneration, new_ids
+from tenure._priorities import compute
 from tenure.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -178,6 +179,13 @@ class Settler:
             for ending in batch
             if ending.outcome is not None and ending.outcome not in ("PENDING", "SCHEDULED")
         ]
+        # A retry comes back lower than it was, unless somebody who waits for it keeps it up.
+        lowered = [
+            ending.lease.job_id
+            for ending in batch
+            if ending.outcome in ("PENDING", "SCHEDULED") and (ending.priority or 5) < ending.lease.priority
+        ]
+        await compute(self._database, lowered, connection)
         return await release_dependents(self._database, ended, connection)
 
     async def _apply(self, batch: list[Ending], connection: Connection | None = None) -> None:

@@ -8,11 +8,26 @@ import msgspec
 
 from tenure._codec import decode
 from tenure._seal import is_sealed
-from tenure.errors import SealRefused
+from tenure.errors import JobCancelled, JobFailed, SealRefused
 
 if TYPE_CHECKING:
     from tenure._database import Row
     from tenure._seal import Seal
+
+
+def outcome_of(row: Row, seal: Seal | None) -> Any:
+    """The result of a job that has ended, a row of `results.sql`.
+
+    Raises:
+        JobFailed, JobCancelled: it ended so.
+        SealRefused: as `result_of`.
+    """
+    job_id, error = str(row["job_id"]), row["error"]
+    if row["status"] == "FAILED":
+        raise JobFailed(job_id, error or "")
+    if row["status"] == "CANCELLED":
+        raise JobCancelled(job_id, f"job was cancelled, {error}" if error else "job was cancelled")
+    return result_of(row, seal)
 
 
 def result_of(row: Row, seal: Seal | None) -> Any:
@@ -21,6 +36,12 @@ def result_of(row: Row, seal: Seal | None) -> Any:
     Raises:
         SealRefused: it is encrypted and cannot be opened here, or was changed.
     """
+    opened = opened_result(row, seal)
+    return None if opened is None else decode(*opened)
+
+
+def opened_result(row: Row, seal: Seal | None) -> tuple[bytes, str] | None:
+    """The same as bytes and their format."""
     data = row["result"]
     if data is None:
         return None
@@ -29,7 +50,7 @@ def result_of(row: Row, seal: Seal | None) -> Any:
         data = seal.open_result(data, str(row["job_id"]), result_format)
     if is_sealed(data):
         raise SealRefused("the result is encrypted, and no encryption keys are set here")
-    return decode(data, result_format)
+    return data, result_format
 
 
 def shown_result(row: Row, seal: Seal | None) -> Any:

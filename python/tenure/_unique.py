@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tenure._new_job import NewJob
+from tenure._priorities import compute
 from tenure.errors import Backpressure
 
 if TYPE_CHECKING:
@@ -45,11 +46,15 @@ class Conflicts:
         database: Database,
         insert: Callable[[Sequence[NewJob], Connection], Awaitable[set[str]]],
         seal: Seal | None,
+        moved: Callable[[Connection, list[str]], None],
     ) -> None:
-        """Prepare. `insert` is given new jobs and returns the ids of those it made."""
+        """Prepare. `insert` is given new jobs and returns the ids of those it made; `moved` is given the ids of those
+        whose priorities change with the transaction.
+        """
         self._database = database
         self._insert = insert
         self._seal = seal
+        self._moved = moved
 
     async def settle(self, jobs: Sequence[NewJob], connection: Connection) -> dict[str, Outcome]:
         """What became of each of these jobs, by its id; in the caller's transaction.
@@ -114,6 +119,9 @@ class Conflicts:
             "replace_unique", *map(list, zip(*rows, strict=True)), connection=connection
         )
         ids = {str(row["job_id"]) for row in changed}
+        moved = await compute(self._database, [str(row["job_id"]) for row in changed if row["inherits"]], connection)
+        if moved:
+            self._moved(connection, moved)
         again: list[NewJob] = []
         for holder, calls in changing.items():
             for job, row in calls:

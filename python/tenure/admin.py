@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from tenure._dependencies import release_dependents
 from tenure._engine import NoGeneration
 from tenure._questions import Questions
 from tenure._stored import result_of, shown_payload, shown_result
+from tenure._trees import Trees, waited_for_again
 from tenure.errors import DuplicateJob, IllegalTransition, JobNotFound, StoreUnavailable
 from tenure.fleet import Fleet
 from tenure.job import Execution, JobInfo
@@ -21,6 +23,7 @@ from tenure.overview import Overview, look
 from tenure.queues import Queues
 from tenure.schedules import Schedules
 from tenure.supervisors import Supervisors
+from tenure.workflows import Workflows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -103,6 +106,8 @@ class Admin:
         self.questions: Final = Questions(engine)
         self.fleet: Final = Fleet(database, self.questions)
         self.supervisors: Final = Supervisors(engine, self.questions)
+        self._trees = Trees(database, engine, publisher)
+        self.workflows: Final = Workflows(database, self._trees)
 
     async def show(self, job_id: str) -> JobInfo:
         """One job's row.
@@ -141,16 +146,30 @@ class Admin:
         rows = await self._database.fetch("results", [_validate.job_id(job_id) for job_id in job_ids])
         return {str(row["job_id"]): result_of(row, self._seal) for row in rows if row["status"] == "COMPLETED"}
 
-    async def cancel(self, job_id: str) -> str:
+    async def cancel(self, job_id: str, *, descendants: bool = False) -> str:
         """Cancel a job: at once where nobody runs it, otherwise its worker is asked; the state it has now.
+
+        Args:
+            job_id: of the job.
+            descendants: also all that waits for it, whatever its policy, in one transaction. Defaults to no.
 
         Raises:
             JobNotFound: there is none.
-            IllegalTransition: it has ended.
+            IllegalTransition: it has ended; with descendants: nothing of it is left to cancel.
         """
         job_id = _validate.job_id(job_id)
+        if descendants:
+            before = (await self.show(job_id)).status
+            if not (changed := await self._trees.cancel([job_id])):
+                raise IllegalTransition(f"nothing is left to cancel: {job_id} is {before}")
+            return changed.get(job_id, before)
         row, ready, cancelled = await self._database.atomically(lambda own: self._cancel(job_id, own))
-        await self._tell_redis_cancelled(row, job_id, cancelled)
+        queued: dict[str, list[str]] = defaultdict(list)
+        if row["status"] == "CANCELLED":
+            queued[row["queue"]].append(job_id)
+        for queue, other, _ in cancelled:
+            queued[queue].append(other)
+        await self._trees.tell_redis(queued, [row] if row["status"] == "PROCESSING" else [])
         await self._publisher.requeue_ids(ready)
         return str(row["status"])
 
@@ -162,47 +181,51 @@ class Admin:
         if row["queue"] is None:
             raise IllegalTransition(f"a job that has ended cannot be cancelled: {job_id} is {row['old_status']}")
         ended = [(job_id, "CANCELLED")] if row["has_dependents"] and row["status"] == "CANCELLED" else []
-        return row, *(await release_dependents(self._database, ended, connection))
+        stopped = [job_id] if row["old_status"] == "BLOCKED" else []
+        return row, *(await release_dependents(self._database, ended, connection, stopped))
 
-    async def _tell_redis_cancelled(self, row: Row, job_id: str, cancelled: list[tuple[str, str, int]]) -> None:
-        try:
-            if row["status"] == "PROCESSING":
-                await self._engine.cancel_running(row["queue"], job_id, row["fence"], str(row["worker_id"]))
-            else:
-                await self._engine.cancel_queued(row["queue"], [job_id])
-            for queue, other, _ in cancelled:
-                await self._engine.cancel_queued(queue, [other])
-        except (NoGeneration, StoreUnavailable):
-            # PostgreSQL has it: a queued entry can never start, and a running attempt ends as CANCELLED instead of
-            # coming back.
-            return
-
-    async def retry(self, job_id: str) -> str:
+    async def retry(self, job_id: str, *, descendants: bool = False) -> str:
         """Make a scheduled, dead or cancelled job ready at once; its old state. Its attempts start again, its fence
         goes on.
 
+        Args:
+            job_id: of the job.
+            descendants: also bring back all that depends on it and failed or was cancelled, in one transaction; each
+                waits again for what comes back with it. Defaults to no.
+
         Raises:
             JobNotFound: there is none.
-            IllegalTransition: it is ready, running, blocked or completed.
+            IllegalTransition: it is ready, running, blocked or completed; with descendants: nothing of it is to be
+                brought back.
             DuplicateJob: another job has its unique key by now.
         """
         job_id = _validate.job_id(job_id)
+        if descendants:
+            before = (await self.show(job_id)).status
+            if not await self._trees.retry([job_id]):
+                raise IllegalTransition(f"nothing is to be brought back: {job_id} is {before}")
+            return before
         try:
-            rows = await self._database.fetch("retry_now", job_id)
+            row, changed = await self._database.atomically(lambda own: self._retry(job_id, own))
         except KeyTakenError as error:
             [row] = await self._database.fetch("unique_key_rival", job_id)
             raise DuplicateJob(row["unique_key"], str(row["holder"])) from error
+        if row["old_status"] == "FAILED":
+            await self._forget_dead(row["queue"], [job_id])
+        await self._publisher.requeue_ids([job_id, *changed])
+        return str(row["old_status"])
+
+    async def _retry(self, job_id: str, connection: Connection) -> tuple[Row, list[str]]:
+        rows = await self._database.fetch("retry_now", job_id, connection=connection)
         if not rows:
             raise JobNotFound(f"no job has this id: {job_id}")
-        row = rows[0]
+        [row] = rows
         if row["queue"] is None:
             raise IllegalTransition(
                 f"only a scheduled, dead or cancelled job can be retried: {job_id} is {row['old_status']}"
             )
-        if row["old_status"] == "FAILED":
-            await self._forget_dead(row["queue"], [job_id])
-        await self._publisher.requeue_ids([job_id])
-        return str(row["old_status"])
+        again = [job_id] if row["has_dependents"] and row["old_status"] != "SCHEDULED" else []
+        return row, await waited_for_again(self._database, again, connection)
 
     async def dead_letters(
         self, *, queue: str | None = None, job_type: str | None = None, limit: int = 50
@@ -230,8 +253,8 @@ class Admin:
         another job has by now stay.
         """
         total = 0
-        async for rows in self._dead_in_batches("requeue_dead_letters", job_ids, queue, job_type):
-            await self._publisher.requeue_ids([str(row["job_id"]) for row in rows])
+        async for rows, changed in self._dead_in_batches("requeue_dead_letters", job_ids, queue, job_type):
+            await self._publisher.requeue_ids([*(str(row["job_id"]) for row in rows), *changed])
             total += len(rows)
         return total
 
@@ -241,24 +264,32 @@ class Admin:
         """Delete dead letters, all that match or the jobs named, in batches; how many. The jobs and their audit
         stay.
         """
-        return sum([len(rows) async for rows in self._dead_in_batches("purge_dead_letters", job_ids, queue, job_type)])
+        return sum(
+            [len(rows) async for rows, _ in self._dead_in_batches("purge_dead_letters", job_ids, queue, job_type)]
+        )
 
     async def _dead_in_batches(
         self, statement: str, job_ids: Sequence[str] | None, queue: str | None, job_type: str | None
-    ) -> AsyncIterator[list[Row]]:
+    ) -> AsyncIterator[tuple[list[Row], list[str]]]:
         """Run a statement on the dead letters that match until none is left of those there are now: a job that dies
-        again at
-        once is not taken twice.
+        again at once is not taken twice. What it returns, and the ids of those whose priorities changed with it.
         """
         ids = None if job_ids is None else [_validate.job_id(job_id) for job_id in job_ids]
         newest = await self._database.fetch("list_dead_letters", queue, job_type, 1)
         if not newest:
             return
         until = newest[0]["created_at"]
-        while rows := await self._database.fetch(statement, ids, queue, job_type, _BATCH, until):
+
+        async def batch(connection: Connection) -> tuple[list[Row], list[str]]:
+            rows = await self._database.fetch(statement, ids, queue, job_type, _BATCH, until, connection=connection)
+            again = [str(row["job_id"]) for row in rows if row.get("has_dependents")]
+            return rows, await waited_for_again(self._database, again, connection)
+
+        while (found := await self._database.atomically(batch))[0]:
+            rows, changed = found
             for name in {row["queue"] for row in rows}:
                 await self._forget_dead(name, [str(row["job_id"]) for row in rows if row["queue"] == name])
-            yield rows
+            yield rows, changed
 
     async def workers(self, *, live_only: bool = True) -> list[WorkerInfo]:
         """The registry, newest first."""

@@ -12,28 +12,29 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from tenure import _validate
 from tenure._checks import check_postgres, check_redis, check_urls, given_urls
-from tenure._dependencies import enqueue_dependents, parents_first, parents_of
+from tenure._dependencies import parents_of
 from tenure._engine import new_ids
+from tenure._graph import insert_graph
 from tenure._new_job import prepare
-from tenure._stored import result_of
+from tenure._stored import outcome_of
 from tenure._stores import Stores
-from tenure.errors import InvalidInput, JobCancelled, JobFailed, NotOpen, UnknownJobType
+from tenure.errors import InvalidInput, NotOpen, UnknownJobType
 from tenure.job import Job
-from tenure.job_type import Backoff, JobRequest, JobType, Options
+from tenure.job_type import Backoff, JobRequest, JobType, OnFailure, Options
 from tenure.schedule import Schedule
 from tenure.settings import Settings
 from tenure.unique import as_unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from types import TracebackType
 
     from tenure._enqueue import Enqueued
-    from tenure._new_job import NewJob
     from tenure.admin import Admin
     from tenure.unique import Unique
     from tenure.worker import Worker
+    from tenure.workflow import Flow
 
 logger = logging.getLogger("tenure")
 
@@ -81,6 +82,7 @@ class Tenure:
         unique: Unique | bool | str | None = None,
         expires_in: float | timedelta | None = None,
         deadline_in: float | timedelta | None = None,
+        inherit_priority: bool = True,
     ) -> Callable[[Callable[P, R]], JobType[P, R]]:
         """Register a handler: an `async def`, run on the loop, or a plain function, run in a thread.
 
@@ -102,6 +104,7 @@ class Tenure:
             expires_in: seconds after its enqueue in which a job must start, or be cancelled. Defaults to no bound.
             deadline_in: seconds after its enqueue in which a job must end, or be stopped. Defaults to no bound.
             unique: True for one job with the same arguments at a time, a key, or a `Unique`. Defaults to none.
+            inherit_priority: whether a job takes at least the priority of what it depends on. Defaults to True.
 
         Raises:
             InvalidInput: a value is out of bounds, or the name is taken.
@@ -114,6 +117,7 @@ class Tenure:
             unique=as_unique(unique),
             expires_in=expires_in,
             deadline_in=deadline_in,
+            inherit_priority=inherit_priority,
         )
 
         def register(handler: Callable[P, R]) -> JobType[P, R]:
@@ -159,7 +163,7 @@ class Tenure:
         """
         if name in self._schedules:
             raise InvalidInput("name", "a schedule that is not registered yet", name)
-        job_type = self._registered(request.job_type)
+        job_type = self.registered(request.job_type)
         prepare(request, job_type, self.settings.max_payload_bytes, new_ids(1)[0])
         self._schedules[name] = Schedule(name, cron, request, timezone, missed)
         return request
@@ -236,7 +240,7 @@ class Tenure:
 
     async def enqueue(self, job_type: str, /, arguments: Mapping[str, object] | None = None, **options: Any) -> Job:
         """Enqueue by name, for callers that do not import the handler; `options` are the fields of `Options`."""
-        bound = self._registered(job_type).options(**options)
+        bound = self.registered(job_type).options(**options)
         return await bound.enqueue(**(arguments or {}))
 
     async def enqueue_many(self, requests: Sequence[JobRequest], *, connection: Any = None) -> list[Job]:
@@ -253,7 +257,7 @@ class Tenure:
         ids = new_ids(len(requests))
         limit = self.settings.max_payload_bytes
         jobs = [
-            prepare(request, self._registered(request.job_type), limit, job_id)
+            prepare(request, self.registered(request.job_type), limit, job_id)
             for request, job_id in zip(requests, ids, strict=True)
         ]
         if len({job.job_id for job in jobs}) < len(jobs):
@@ -262,15 +266,18 @@ class Tenure:
         for request in requests:
             if request.options.connection is not None and request.options.connection is not connection:
                 raise InvalidInput("connection", "given to enqueue_many itself", request.job_type)
-        parents = {
-            job.job_id: needs
+        edges = {
+            job.job_id: dict.fromkeys(needs, request.options.on_failure)
             for job, request in zip(jobs, requests, strict=True)
             if request.options.depends_on and (needs := parents_of(request.options.depends_on))
         }
         stores = self._open()
         if stores.seal is not None:
             stores.seal.seal_jobs(jobs)
-        enqueued = await self._insert(stores, jobs, parents, connection)
+        if edges:
+            enqueued = await insert_graph(stores, jobs, edges, connection)
+        else:
+            enqueued = await stores.enqueuer.many(jobs, connection)
         return [self._handle(one) for one in enqueued]
 
     async def enqueue_request(self, request: JobRequest) -> Job:
@@ -278,7 +285,7 @@ class Tenure:
         options = request.options
         if options.connection is not None or options.depends_on:
             return (await self.enqueue_many([request], connection=options.connection))[0]
-        job_type = self._registered(request.job_type)
+        job_type = self.registered(request.job_type)
         stores = self._open()
         job = prepare(request, job_type, self.settings.max_payload_bytes, new_ids(1)[0])
         if stores.seal is not None:
@@ -286,25 +293,29 @@ class Tenure:
         one = await stores.enqueuer.one(job)
         return self._handle(one)
 
+    def workflow(
+        self,
+        name: str | None = None,
+        *,
+        on_failure: OnFailure = "hold",
+        deadline_in: float | timedelta | None = None,
+        deadline_at: datetime | None = None,
+    ) -> Flow:
+        """A graph of jobs to be enqueued in one transaction; see `tenure.workflow`.
+
+        Args:
+            name: to find it by; need not be its own. Defaults to none.
+            on_failure: what the bad end of a job means to those after it, where nothing else is said: `hold`, `cancel`
+                or `run`. Defaults to `hold`.
+            deadline_in: seconds, or a timedelta, after its enqueue in which all jobs must end. Defaults to no bound.
+            deadline_at: the same as a point in time with a time zone. Defaults to none.
+        """
+        from tenure.workflow import Flow  # noqa: PLC0415 - most producers need none of it
+
+        return Flow(self, self._open, name, on_failure=on_failure, deadline_in=deadline_in, deadline_at=deadline_at)
+
     def _handle(self, one: Enqueued) -> Job:
         return Job(self, one.job_id, one.job_type, one.queue, created=one.created, conflict=one.conflict)
-
-    async def _insert(
-        self, stores: Stores, jobs: list[NewJob], parents: dict[str, list[str]], connection: Any
-    ) -> list[Enqueued]:
-        if not parents:
-            return await stores.enqueuer.many(jobs, connection)
-        # Here first, so that a cycle is refused before a connection is taken.
-        parents_first(jobs, parents)
-        if connection is not None:
-            enqueued = await enqueue_dependents(stores.database, stores.enqueuer, jobs, parents, connection)
-            stores.publisher.after_commit(connection, [one.job_id for one in enqueued])
-        else:
-            enqueued = await stores.database.atomically(
-                lambda own: enqueue_dependents(stores.database, stores.enqueuer, jobs, parents, own)
-            )
-            stores.publisher.publish_ids([one.job_id for one in enqueued])
-        return enqueued
 
     def job_handle(self, job_id: str, job_type: str = "", queue: str = "default") -> Job:
         """A handle on a job of which the id is known; the queue matters for how soon `result` hears of the end."""
@@ -313,12 +324,7 @@ class Tenure:
     async def wait_result(self, job: Job, timeout: float | None) -> Any:  # noqa: ASYNC109 - the handler's; part of the API
         """What `Job.result` returns and raises."""
         stores = self._open()
-        row = await stores.results.wait(job, timeout)
-        if row["status"] == "FAILED":
-            raise JobFailed(job.id, row["error"] or "")
-        if row["status"] == "CANCELLED":
-            raise JobCancelled(job.id, f"job was cancelled, {row['error']}" if row["error"] else "job was cancelled")
-        return result_of(row, stores.seal)
+        return outcome_of(await stores.results.wait(job, timeout), stores.seal)
 
     # --- work
 
@@ -379,7 +385,8 @@ class Tenure:
         """Reading and steering what is there: jobs, dead letters, workers, figures."""
         return self._open().admin
 
-    def _registered(self, job_type: str) -> JobType[..., Any]:
+    def registered(self, job_type: str) -> JobType[..., Any]:
+        """The handler of this name, or `UnknownJobType`."""
         found = self._job_types.get(job_type)
         if found is None:
             raise UnknownJobType("job_type", "registered with this app", job_type)

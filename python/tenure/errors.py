@@ -15,6 +15,7 @@ TenureError
 ├── MigrationError          the schema is not what the migrations say
 ├── JobNotFound
 ├── ScheduleNotFound
+├── WorkflowNotFound
 ├── WorkerNotFound
 ├── WorkerRefused           a worker will not do what was asked of it
 ├── NoAnswer                whether a worker did what was asked of it is unknown
@@ -73,7 +74,7 @@ class UnknownDependency(InvalidInput):
 
 
 class DependencyCycle(InvalidInput):
-    """The dependencies of one `enqueue_many` form a cycle."""
+    """Jobs would wait for themselves; PostgreSQL refuses such edges too, whoever writes them."""
 
 
 class ConfigurationError(TenureError):
@@ -106,6 +107,10 @@ class JobNotFound(TenureError):
 
 class ScheduleNotFound(TenureError):
     """No worker has declared a schedule of this name."""
+
+
+class WorkflowNotFound(TenureError):
+    """No workflow has this id."""
 
 
 class WorkerNotFound(TenureError):

@@ -26,13 +26,17 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A job's row, read once. Times are UTC; `timeout` in seconds; `payload` and `result` decoded."""
+    """A job's row, read once. Times are UTC; `timeout` in seconds; `payload` and `result` decoded. `own_priority` is
+    there while a job that waits for this one lifts it above its own.
+    """
 
     job_id: str
     job_type: str
     queue: str
     status: str
     priority: int
+    own_priority: int | None
+    workflow_id: str | None
     attempts: int
     max_retries: int
     crashes: int
@@ -125,10 +129,27 @@ class Job:
         """The audit of its attempts, first one first."""
         return await self._app.admin.executions(self.id)
 
-    async def cancel(self) -> str:
+    async def cancel(self, *, descendants: bool = False) -> str:
         """Cancel it: at once where nobody runs it, otherwise its handler is cancelled; the state it has now.
 
+        Args:
+            descendants: also all that waits for it, whatever its policy, in one transaction. Defaults to no.
+
         Raises:
-            IllegalTransition: it has ended.
+            IllegalTransition: it has ended; with descendants: nothing of it is left to cancel.
         """
-        return await self._app.admin.cancel(self.id)
+        return await self._app.admin.cancel(self.id, descendants=descendants)
+
+    async def retry(self, *, descendants: bool = False) -> str:
+        """Make it ready at once if it waits for a time, failed or was cancelled; the state it had.
+
+        Args:
+            descendants: also bring back all that depends on it and failed or was cancelled, in one transaction; each
+                waits again for what comes back with it. Defaults to no.
+
+        Raises:
+            IllegalTransition: it is ready, running, blocked or completed; with descendants: nothing of it is to be
+                brought back.
+            DuplicateJob: another job has its unique key by now.
+        """
+        return await self._app.admin.retry(self.id, descendants=descendants)

@@ -19,9 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime, timedelta
 
+    # A request without its type's name says nothing of its handler's result, as before there was one to say.
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
     from tenure._new_job import Profile
     from tenure.app import Tenure
     from tenure.job import Job
+
+    T = TypeVarWithDefault("T", default=Any)
+else:
+    T = TypeVar("T")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +37,7 @@ MODES: Final = ("before", "behind")
 JITTERS: Final = ("full", "equal", "none")
 RETRY_PRIORITIES: Final = ("medium", "keep")
 ON_FAILURE: Final = ("hold", "cancel", "run")
+OnFailure = Literal["hold", "cancel", "run"]
 _MOST_RETRIES: Final = 1000
 _LONGEST_TIMEOUT: Final = 24 * 86_400.0  # seconds; in milliseconds it must fit the column's 32 bits
 
@@ -92,6 +100,8 @@ class Options:
         depends_on: jobs, or their ids, that must complete first. Defaults to none.
         on_failure: if one of them fails or is cancelled: `hold` waits for it to be retried, `cancel` cancels this job
             too, `run` runs it all the same. Defaults to `hold`.
+        inherit_priority: whether the job takes at least the priority of what it depends on. What it waits for is lifted
+            to its own in any case. Defaults to True.
         connection: an asyncpg connection whose transaction the job joins. Defaults to one of tenure's own.
     """
 
@@ -110,7 +120,8 @@ class Options:
     tags: Iterable[str] = ()
     metadata: Mapping[str, object] | None = None
     depends_on: Iterable[Job | str] = ()
-    on_failure: Literal["hold", "cancel", "run"] = "hold"
+    on_failure: OnFailure = "hold"
+    inherit_priority: bool = True
     connection: Any = None
 
     def __post_init__(self) -> None:
@@ -148,8 +159,9 @@ def _refuse_no_time(name: str, after: float | timedelta | None, at: datetime | N
         _validate.moment(f"{name}_at", at)
 
 
-class JobRequest(msgspec.Struct, frozen=True):
-    """A job that is not enqueued yet, for `Tenure.enqueue_many`.
+class JobRequest(msgspec.Struct, Generic[T], frozen=True):
+    """A job that is not enqueued yet, for `Tenure.enqueue_many` and `Tenure.workflow`; its type names what the handler
+    returns.
 
     Attributes:
         job_type: the registered handler's name.
@@ -221,11 +233,11 @@ class JobType(Generic[P, R]):
         """Enqueue one job with the type's options; when this returns it is committed."""
         return await self._app.enqueue_request(self.request(*args, **kwargs))
 
-    def request(self, *args: Any, **kwargs: Any) -> JobRequest:
-        """The same job as a value, for `Tenure.enqueue_many`."""
+    def request(self, *args: Any, **kwargs: Any) -> JobRequest[R]:
+        """The same job as a value, for `Tenure.enqueue_many`, or a workflow."""
         return JobRequest(self.name, self.signature.bind(args, kwargs), self.defaults)
 
-    def options(self, *, job_id: str | None = None, **changes: Any) -> BoundOptions:
+    def options(self, *, job_id: str | None = None, **changes: Any) -> BoundOptions[R]:
         """The type with other options for the next enqueue; takes the fields of `Options`, and `job_id`."""
         if unknown := changes.keys() - set(Options.__dataclass_fields__):
             raise InvalidInput("options", "among " + ", ".join(Options.__dataclass_fields__), sorted(unknown))
@@ -234,11 +246,11 @@ class JobType(Generic[P, R]):
 
 
 @dataclass(frozen=True, slots=True)
-class BoundOptions:
+class BoundOptions(Generic[R]):
     """A job type with options of its own for the jobs enqueued through it."""
 
     _app: Tenure
-    _type: JobType[..., Any]
+    _type: JobType[..., R]
     _options: Options
     _job_id: str | None
 
@@ -246,6 +258,6 @@ class BoundOptions:
         """Enqueue one job; when this returns it is committed, or part of the caller's transaction."""
         return await self._app.enqueue_request(self.request(*args, **kwargs))
 
-    def request(self, *args: Any, **kwargs: Any) -> JobRequest:
-        """The same job as a value, for `Tenure.enqueue_many`."""
+    def request(self, *args: Any, **kwargs: Any) -> JobRequest[R]:
+        """The same job as a value, for `Tenure.enqueue_many`, or a workflow."""
         return JobRequest(self._type.name, self._type.signature.bind(args, kwargs), self._options, self._job_id)

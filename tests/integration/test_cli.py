@@ -290,3 +290,38 @@ def test_both_ways_to_start_it_print_the_version() -> None:
     command = [sys.executable, "-m", "tenure", "version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == invoke("version").stdout
+
+
+@pytest.fixture
+def graph(shop: str) -> tuple[str, list[str]]:
+    """A workflow of three jobs, one after the other, and their ids."""
+
+    async def work() -> tuple[str, list[str]]:
+        async with load_app(shop) as app:
+            send = app.job_types["send"]
+            flow = app.workflow("order")
+            first = flow.add(send.options(delay=3600).request("a"))
+            second = flow.add(send.request("b", copies=first))
+            third = flow.add(send.request("c"), after=[second])
+            return (await flow.enqueue()).id, [one.job_id for one in (first, second, third)]
+
+    return asyncio.run(work())
+
+
+def test_workflows(graph: tuple[str, list[str]]) -> None:
+    workflow_id, (first, second, third) = graph
+    [listed] = json.loads(invoke("workflow", "list", "--json").stdout)
+    assert (listed["workflow_id"], listed["name"], listed["status"]) == (workflow_id, "order", "RUNNING")
+    assert listed["jobs"] == {"SCHEDULED": 1, "BLOCKED": 2}
+    assert json.loads(invoke("workflow", "list", "--name", "other", "--json").stdout) == []
+    assert "BLOCKED 2, SCHEDULED 1" in invoke("workflow", "list").stdout
+    assert "RUNNING" in invoke("workflow", "show", workflow_id).stdout
+    assert invoke("workflow", "show", NOBODY).exit_code == 4
+    assert invoke("job", "cancel", second, "--descendants").stdout == f"{second} CANCELLED\n"
+    shown = json.loads(invoke("workflow", "show", workflow_id, "--json").stdout)
+    assert shown["jobs"] == {"SCHEDULED": 1, "CANCELLED": 2}
+    assert invoke("job", "retry", second, "--descendants").stdout == f"{second} BLOCKED\n"
+    assert invoke("workflow", "cancel", workflow_id).stdout == f"{workflow_id} CANCELLED 3\n"
+    assert invoke("workflow", "cancel", workflow_id).stdout == f"{workflow_id} nothing to change\n"
+    retried = json.loads(invoke("workflow", "retry", workflow_id, "--json").stdout)
+    assert retried == {"workflow_id": workflow_id, "jobs": {first: "PENDING", second: "BLOCKED", third: "BLOCKED"}}

@@ -46,6 +46,15 @@ async def test_they_run_beside_each_other_and_not_here(open_app, app, jobs):
     assert await asyncio.to_thread(_all_gone, {one, other})
 
 
+async def test_they_are_handed_what_their_parents_returned(open_app, app, jobs):
+    await open_app(app)
+    flow = app.workflow()
+    last = flow.add(jobs["measure"].request(flow.add(jobs["measure"].request("ab", 2)), 2))
+    done = await flow.enqueue()
+    async with app.worker(cpu_processes=1):
+        assert await done.result(last, 20) == "abababab"
+
+
 def _all_gone(pids: set[int]) -> bool:
     psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
     return all(map(gone, pids))

@@ -40,6 +40,7 @@ LEGAL: Final[dict[str, dict[str, str]]] = {
         "dead": "false",
     },
     "leaders": {"leadership": "'a'", "term": "1", "holder": "'a'"},
+    "workflows": {"workflow_id": "gen_random_uuid()", "jobs": "1"},
     "job_dependencies": {"job_id": "'{job}'", "depends_on_job_id": "'{parent}'"},
 }
 

@@ -83,6 +83,11 @@ ILLEGAL: list[tuple[str, str, Mapping[str, str]]] = [
     ("schedules_missed_known", "schedules", {"missed": "'some'"}),
     ("schedules_triggers_range", "schedules", {"triggers": "-1"}),
     ("schedules_next_at_range", "schedules", {"next_at": "'infinity'"}),
+    ("jobs_own_priority_range", "jobs", {"own_priority": "0"}),
+    ("jobs_own_priority_range", "jobs", {"priority": "2", "own_priority": "3"}),
+    ("workflows_name_length", "workflows", {"name": "''"}),
+    ("workflows_name_length", "workflows", {"name": "repeat('a', 256)"}),
+    ("workflows_jobs_positive", "workflows", {"jobs": "0"}),
     ("job_dependencies_not_itself", "job_dependencies", {"depends_on_job_id": "'{job}'"}),
     ("job_dependencies_on_failure_known", "job_dependencies", {"on_failure": "'panic'"}),
 ]
@@ -106,6 +111,8 @@ ALLOWED: list[tuple[str, Mapping[str, str]]] = [
     ("jobs", {"expires_at": "now()", "deadline_at": "now()", "snoozes": "1"}),
     ("dead_letter_queue", {"reason": "'poison'"}),
     ("dead_letter_queue", {"reason": "'deadline'"}),
+    ("jobs", {"priority": "5", "own_priority": "1", "workflow_id": "gen_random_uuid()"}),
+    ("workflows", {"name": "repeat('a', 255)"}),
     ("job_dependencies", {"on_failure": "'cancel'"}),
 ]
 CONSTRAINTS = """

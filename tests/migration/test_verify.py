@@ -38,7 +38,7 @@ DRIFT = {
         "ALTER TABLE {s}.jobs DISABLE TRIGGER trigger_jobs_updated_at",
         "changed trigger: jobs.trigger_jobs_updated_at",
     ),
-    "the trigger is gone": ("DROP TRIGGER trigger_jobs_updated_at ON {s}.jobs", "triggers: expected 2, found 1"),
+    "the trigger is gone": ("DROP TRIGGER trigger_jobs_updated_at ON {s}.jobs", "triggers: expected 3, found 2"),
     "a table is gone": ("DROP TABLE {s}.dead_letter_queue", "missing table: dead_letter_queue"),
     "a storage setting is another one": ("ALTER TABLE {s}.jobs SET (fillfactor = 10)", "changed table: jobs"),
     "a checksum is another one": (

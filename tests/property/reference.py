@@ -181,6 +181,17 @@ class Reference:
         self.processing |= dict.fromkeys(new, self.now + lease_ms)
         return ["RESTORED", len(new)]
 
+    def astray(self, jobs: list[Job]) -> list[Any]:
+        """`astray`."""
+        if not self.built:
+            return NO_GENERATION
+        found = []
+        for job in jobs:
+            stands = [5 - members[job.job_id] // 2**45 for members in self.bands.values() if job.job_id in members]
+            if any(priority != job.priority for priority in stands):
+                found.append(job.job_id)
+        return ["ASTRAY", *found]
+
     def missing(self, jobs: list[Job]) -> list[Any]:
         """`missing`."""
         if not self.built:

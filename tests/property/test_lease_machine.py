@@ -121,6 +121,11 @@ class LeaseMachine(RuleBasedStateMachine):
         arguments = [part for job in jobs for part in (job.job_id, job.lease)]
         self.same(self.reference.missing(jobs), "missing", *arguments)
 
+    @rule(jobs=_JOBS)
+    def astray(self, jobs: list[Job]) -> None:
+        arguments = [part for job in jobs for part in (job.job_id, job.priority)]
+        self.same(self.reference.astray(jobs), "astray", *arguments)
+
     @rule(job_ids=st.lists(st.sampled_from(_IDS), min_size=1, unique=True))
     def cancel(self, job_ids: list[str]) -> None:
         self.same(self.reference.cancel(job_ids), "cancel", "q", "inbox:", "settled", *job_ids)

@@ -34,6 +34,10 @@ NOBODYS = (
     "UPDATE {s}.leaders SET leadership = 'mine'",
     "UPDATE {s}.suspicions SET observer = 'mine'",
     "DELETE FROM {s}.job_dependencies",
+    "UPDATE {s}.job_dependencies SET depends_on_job_id = job_id",
+    "DELETE FROM {s}.workflows",
+    "UPDATE {s}.workflows SET callback_job_id = NULL",
+    "UPDATE {s}.jobs SET workflow_id = NULL",
     "DELETE FROM {s}.schema_migrations",
     "UPDATE {s}.schema_migrations SET checksum = 'x'",
     "UPDATE {s}.jobs SET payload = ''",
@@ -76,6 +80,10 @@ FEW: dict[str, tuple[str, ...]] = {
     "UPDATE {s}.jobs SET cancel_requested_at = now()": ("operator",),
     "UPDATE {s}.jobs SET status = 'CANCELLED', completed_at = now()": ("worker", "operator"),
     "UPDATE {s}.jobs SET has_dependents = true": ("producer", "waiter", "worker"),
+    "UPDATE {s}.jobs SET priority = 5, own_priority = 1": ("producer", "waiter", "worker", "operator"),
+    "INSERT INTO {s}.workflows (workflow_id, jobs) VALUES (gen_random_uuid(), 1)": ("producer", "waiter", "worker"),
+    "SELECT * FROM {s}.workflows": EVERYBODY,
+    "SELECT {s}.inherited_priority(gen_random_uuid(), 5)": ("producer", "waiter", "worker", "operator"),
     "DELETE FROM {s}.dead_letter_queue": ("worker", "operator"),
     "INSERT INTO {s}.jobs (job_id, job_type) VALUES (gen_random_uuid(), 'x')": ("producer", "waiter", "worker"),
     "INSERT INTO {s}.jobs (job_id, job_type, fence) VALUES (gen_random_uuid(), 'x', 9)": (),
@@ -177,5 +185,5 @@ async def test_functions_are_pinned(raw_postgres, migrated_schema):
     )
     assert rows
     for row in rows:
-        assert row["proconfig"] == ["search_path=pg_catalog"], row["proname"]
+        assert "search_path=pg_catalog" in row["proconfig"], row["proname"]
         assert not row["prosecdef"], row["proname"]

@@ -77,6 +77,13 @@ async def test_producer_and_worker_do_all_of_theirs(access, eventually, nothing_
             await dead.result(10)
         same = await double.options(idempotency_key="k").enqueue(6)
         assert (await double.options(idempotency_key="k").enqueue(6)).id == same.id
+        flow = producer.workflow("order")
+        start = flow.add(double.options(priority=1).request(1))
+        last = flow.add(double.options(priority=5).request(number=start), after=[other.id])
+        told = flow.on_complete(double.request(9))
+        order = await flow.enqueue()
+        assert (await order.result(last, 10), await order.result(told, 10)) == (4, 18)
+        assert (await order.status()).jobs == {"COMPLETED": 2}
         connection = await asyncpg.connect(access["producer"].postgres)
         async with connection.transaction():
             own = await double.options(connection=connection).enqueue(7)
@@ -164,6 +171,21 @@ async def _leased(engine):
         return []
 
 
+async def _steer_a_workflow(producer, office, double):
+    flow = producer.workflow("order", on_failure="cancel")
+    first = flow.add(double.options(priority=1, delay=60).request(1))
+    second = flow.add(double.options(priority=5).request(number=first))
+    order = await flow.enqueue()
+    assert (await office.admin.show(first.job_id)).priority == 5
+    assert await office.admin.cancel(second.job_id) == "CANCELLED"
+    assert (await office.admin.show(first.job_id)).priority == 1
+    await office.admin.workflows.cancel(order.id)
+    assert await office.admin.workflows.retry(order.id) == {first.job_id: "PENDING", second.job_id: "BLOCKED"}
+    assert await office.admin.cancel(first.job_id, descendants=True) == "CANCELLED"
+    [found] = await office.admin.workflows.list(name="order")
+    assert found.status == "CANCELLED"
+
+
 async def test_an_operator_looks_and_steers(access, eventually, nothing_refused):
     producer, double, fail, _, wait = shop(access["waiter"].settings)
     crew, *_ = shop(access["worker"].settings)
@@ -181,6 +203,7 @@ async def test_an_operator_looks_and_steers(access, eventually, nothing_refused)
         assert await office.admin.cancel(blocked.id) == "CANCELLED"
         assert (await office.admin.show(child.id)).status == "CANCELLED"
         assert await office.admin.retry(blocked.id) == "CANCELLED"
+        await _steer_a_workflow(producer, office, double)
         async with crew.worker():
             assert await blocked.result(10) == 2
             dead = [await fail.enqueue() for _ in range(3)]

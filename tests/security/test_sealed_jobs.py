@@ -79,6 +79,33 @@ async def test_nobody_reads_along(
         assert row["result"][:2] == b"\xc1E"
 
 
+@pytest.mark.parametrize("payload_format", ["json", "msgpack"])
+async def test_results_are_handed_on_sealed(
+    sealed, eventually, raw_postgres, raw_redis, migrated_schema, prefix, payload_format
+):
+    """From a result to another job's argument, and nobody reads along; a changed result is handed to nobody."""
+    app, echo, ran = echoing(sealed, payload_format=payload_format)
+    async with app:
+        flow = app.workflow()
+        first = flow.add(echo.request(CANARY))
+        second = flow.add(echo.request([first, {"x": first}]))
+        held = flow.add(echo.options(delay=3600).request("later"))
+        late = flow.add(echo.request(first), after=[held])
+        done = await flow.enqueue()
+        async with app.worker():
+            assert await done.result(second, 10) == [CANARY, {"x": CANARY}]
+            change = "UPDATE {s}.jobs SET result = set_byte(result, 40, get_byte(result, 40) # 1) WHERE job_id = $1"
+            await raw_postgres.execute(change.format(s=migrated_schema), first.job_id)
+            await done.job(held).retry()
+            with pytest.raises(JobFailed, match="changed, or is another"):
+                await done.result(late, 10)
+        assert (await app.admin.dead_letter(late.job_id)).reason == "refused"
+        assert ran == [CANARY, [CANARY, {"x": CANARY}], "later"]
+    for row in await raw_postgres.fetch(f"SELECT payload, result FROM {migrated_schema}.jobs"):
+        assert CANARY.encode() not in row["payload"] + (row["result"] or b"")
+    assert CANARY.encode() not in b"".join(raw_redis.hgetall(f"{prefix}:{{default}}:jobs").values())
+
+
 async def test_without_keys_nothing_changes(app, open_app, raw_postgres, migrated_schema):
     @app.job()
     async def echo(value: str) -> str:

@@ -7,7 +7,7 @@ WITH inserted AS (
     INSERT INTO {schema}.jobs (
         job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
         max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms,
-        expires_at, deadline_at
+        expires_at, deadline_at, workflow_id
     )
     SELECT
         u.job_id, u.payload, u.idempotency_key, COALESCE(u.pending_dependencies, 0), COALESCE(u.has_dependents, false),
@@ -32,7 +32,8 @@ WITH inserted AS (
         CASE WHEN u.unique_key IS NOT NULL THEN given.rare->>'unique_until' END,
         CASE WHEN u.unique_key IS NOT NULL THEN (given.rare->>'unique_hold_ms')::bigint END,
         t.expires_at,
-        t.deadline_at
+        t.deadline_at,
+        CASE WHEN given.rare IS NOT NULL THEN (given.rare->>'workflow_id')::uuid END
     FROM unnest(
         $1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::boolean[], $6::boolean[], $7::text[], $8::text[], $9::text[],
         $10::smallint[], $11::text[], $12::int[], $13::int[], $14::text[], $15::text[], $16::timestamptz[], $17::bigint[],

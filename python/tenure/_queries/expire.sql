@@ -21,7 +21,7 @@ WITH due AS (
     FROM due AS d
     WHERE j.job_id = d.job_id
     RETURNING j.job_id, j.queue, j.fence, j.status, j.has_dependents, j.job_type, j.payload, j.payload_format, j.priority, j.attempts,
-        j.error, j.tags, j.metadata, d.place
+        j.error, j.tags, j.metadata, j.pending_dependencies, d.place
 ), buried AS (
     INSERT INTO {schema}.dead_letter_queue (
         dlq_id, original_job_id, job_type, queue, payload, payload_format, priority, attempts, reason, error, tags,
@@ -32,4 +32,4 @@ WITH due AS (
     WHERE status = 'FAILED'
     ON CONFLICT (original_job_id) DO NOTHING
 )
-SELECT job_id, queue, fence, status, has_dependents FROM ended
+SELECT job_id, queue, fence, status, has_dependents, pending_dependencies > 0 AS waited FROM ended

@@ -40,7 +40,9 @@ SET fence = j.fence + 1,
     status = CASE WHEN j.status = 'BLOCKED' THEN 'BLOCKED' WHEN l.run_at > now() THEN 'SCHEDULED' ELSE 'PENDING' END,
     payload = CASE WHEN l.whole THEN l.payload ELSE j.payload END,
     payload_format = CASE WHEN l.whole THEN l.payload_format ELSE j.payload_format END,
-    priority = CASE WHEN l.whole THEN l.priority ELSE j.priority END,
+    -- what waits for it may keep it up: computed by the next statement
+    priority = CASE WHEN l.whole THEN GREATEST(l.priority, CASE WHEN j.has_dependents THEN j.priority END) ELSE j.priority END,
+    own_priority = CASE WHEN l.whole AND j.has_dependents THEN l.priority ELSE j.own_priority END,
     max_retries = CASE WHEN l.whole THEN l.max_retries ELSE j.max_retries END,
     timeout_ms = CASE WHEN l.whole THEN l.timeout_ms ELSE j.timeout_ms END,
     tags = CASE WHEN l.whole THEN COALESCE(l.tags::text[], '{}') ELSE j.tags END,
@@ -50,4 +52,4 @@ SET fence = j.fence + 1,
     updated_at = now()
 FROM locked AS l
 WHERE j.job_id = l.job_id
-RETURNING j.job_id
+RETURNING j.job_id, l.whole AND (j.has_dependents OR j.status = 'BLOCKED') AS inherits

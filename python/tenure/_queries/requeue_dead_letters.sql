@@ -28,4 +28,4 @@ SET status = 'PENDING', run_at = now(), completed_at = NULL, error = NULL, attem
     cancel_requested_at = NULL, snoozes = NULL, expires_at = NULL, deadline_at = NULL, updated_at = now()
 FROM taken AS t
 WHERE j.job_id = t.original_job_id AND j.status = 'FAILED'
-RETURNING j.job_id, j.queue
+RETURNING j.job_id, j.queue, j.has_dependents

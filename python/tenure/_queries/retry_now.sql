@@ -11,8 +11,8 @@ WITH asked AS (
         updated_at = now()
     FROM asked AS a
     WHERE j.job_id = a.job_id AND a.status IN ('SCHEDULED', 'FAILED', 'CANCELLED') AND j.pending_dependencies = 0
-    RETURNING j.job_id, j.queue
+    RETURNING j.job_id, j.queue, j.has_dependents
 ), exhumed AS (
     DELETE FROM {schema}.dead_letter_queue AS d USING changed AS c WHERE d.original_job_id = c.job_id
 )
-SELECT a.status AS old_status, c.queue FROM asked AS a LEFT JOIN changed AS c ON c.job_id = a.job_id
+SELECT a.status AS old_status, c.queue, c.has_dependents FROM asked AS a LEFT JOIN changed AS c ON c.job_id = a.job_id

@@ -20,7 +20,12 @@ WITH verdict AS (
         END,
         snoozes = CASE WHEN v.execution_status = 'SNOOZED' THEN COALESCE(j.snoozes, 0) + 1 ELSE j.snoozes END,
         attempts = j.attempts - v.attempts_back,
-        priority = COALESCE(v.priority, j.priority),
+        -- what waits for it may keep it up: that is found when its own has fallen
+        priority = CASE WHEN j.has_dependents THEN j.priority ELSE COALESCE(v.priority, j.priority) END,
+        own_priority = CASE
+            WHEN j.has_dependents AND v.priority < COALESCE(j.own_priority, j.priority) THEN v.priority
+            ELSE j.own_priority
+        END,
         run_at = now() + v.delay_ms * interval '1 millisecond',
         error = CASE WHEN j.snoozes >= v.most_snoozes THEN 'snoozed more than ' || v.most_snoozes || ' times' ELSE v.error END,
         worker_id = NULL,

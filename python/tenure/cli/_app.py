@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from tenure import __version__
-from tenure.cli import dlq, fleet, job, migrate, queue, schedule
+from tenure.cli import dlq, fleet, job, migrate, queue, schedule, workflow
 from tenure.cli._output import escape
 from tenure.cli.bench import bench
 from tenure.cli.check import check
@@ -34,6 +34,7 @@ from tenure.errors import (
     TenureError,
     WorkerNotFound,
     WorkerRefused,
+    WorkflowNotFound,
 )
 
 # The first that fits; 2 is also what a wrong option exits with.
@@ -44,6 +45,7 @@ EXIT_CODES: Final = (
     (JobNotFound, 4),
     (ScheduleNotFound, 4),
     (WorkerNotFound, 4),
+    (WorkflowNotFound, 4),
     (IllegalTransition, 5),
     (DuplicateJob, 5),
     (WorkerRefused, 5),
@@ -93,6 +95,7 @@ app.add_typer(job.app, name="job")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(queue.app, name="queue")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(workflow.app, name="workflow")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(migrate.app, name="migrate")
 for command in (worker, workers, top, stats, doctor, up, demo, bench, check):

@@ -116,16 +116,33 @@ def list_jobs(
 
 
 @app.command()
-def cancel(job_id: JobId, *, as_json: JsonOption = False) -> None:
+def cancel(
+    job_id: JobId,
+    *,
+    descendants: Annotated[bool, typer.Option("--descendants", help="Also all that waits for it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Cancel a job: at once where nobody runs it, otherwise its handler is cancelled."""
-    _changed(job_id, with_admin(lambda admin: admin.cancel(job_id)), as_json=as_json)
+    status = with_admin(lambda admin: admin.cancel(job_id, descendants=descendants))
+    _changed(job_id, status, as_json=as_json)
 
 
 @app.command()
-def retry(job_id: JobId, *, as_json: JsonOption = False) -> None:
+def retry(
+    job_id: JobId,
+    *,
+    descendants: Annotated[
+        bool, typer.Option("--descendants", help="Also bring back what depends on it, failed or cancelled.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Make a scheduled, dead or cancelled job ready now."""
-    with_admin(lambda admin: admin.retry(job_id))
-    _changed(job_id, "PENDING", as_json=as_json)
+
+    async def work(admin: Admin) -> str:
+        await admin.retry(job_id, descendants=descendants)
+        return (await admin.show(job_id)).status if descendants else "PENDING"
+
+    _changed(job_id, with_admin(work), as_json=as_json)
 
 
 def _changed(job_id: str, status: str, *, as_json: bool) -> None:

@@ -241,6 +241,10 @@ impl Core {
         self.submit(done, |store| async move { store.missing(&queue, &jobs).await.map(Answer::Texts) })
     }
 
+    fn astray(&self, done: Py<PyAny>, queue: String, jobs: Vec<(String, u8)>) -> PyResult<()> {
+        self.submit(done, |store| async move { store.astray(&queue, &jobs).await.map(Answer::Texts) })
+    }
+
     fn restore(
         &self,
         done: Py<PyAny>,

@@ -1,11 +1,11 @@
-//! Verbs that bring Redis after PostgreSQL: `missing`, `restore`, the generation of a queue, and `forget_queue`.
+//! Verbs that bring Redis after PostgreSQL: `missing`, `astray`, `restore`, the generation of a queue, and `forget_queue`.
 
 use std::borrow::Borrow;
 
 use crate::{
     error::{Error, Result},
     job::{Descriptor, JobFence, member},
-    script::{GENERATION, MISSING, PAUSE, RESTORE, ROUSE},
+    script::{ASTRAY, GENERATION, MISSING, PAUSE, RESTORE, ROUSE},
     store::{CHUNK, Store},
 };
 
@@ -26,6 +26,24 @@ impl Store {
             missing.extend(reply.rest().ok_or_else(|| Error::unexpected_reply(MISSING.name))?);
         }
         Ok(missing)
+    }
+
+    /// Which of these waiting jobs (id, priority) are ready in this queue with another priority.
+    pub async fn astray(&self, queue: &str, jobs: &[(String, u8)]) -> Result<Vec<String>> {
+        let keys = self.keys.queue(queue)?;
+        let mut astray = Vec::new();
+        for chunk in jobs.chunks(CHUNK) {
+            let mut reply = self
+                .link
+                .script(&ASTRAY, &keys, |command| {
+                    for (job_id, priority) in chunk {
+                        command.arg(job_id).arg(priority);
+                    }
+                })
+                .await?;
+            astray.extend(reply.rest().ok_or_else(|| Error::unexpected_reply(ASTRAY.name))?);
+        }
+        Ok(astray)
     }
 
     /// Gives running jobs (id, fence) that have no lease here one of full length; how many. With `rebuilding` the queue need not be

@@ -119,6 +119,10 @@ verb!(
     MISSING keeps, "missing", ["generation", "high", "medium", "low", "scheduled", "processing", "rescue", "lane-entries"]
 );
 verb!(
+    /// Which waiting jobs are ready at another priority here.
+    ASTRAY keeps, "astray", ["generation", "high", "medium", "low", "jobs", "lane-entries"]
+);
+verb!(
     /// Give running jobs a lease.
     RESTORE keeps, "restore", WITH_LANES, with lanes
 );
@@ -167,7 +171,7 @@ verb!(
 const READS: &str = "#!lua flags=no-writes\n";
 
 /// Every script there is.
-pub static VERBS: [&Verb; 23] = [
+pub static VERBS: [&Verb; 24] = [
     &ENQUEUE,
     &REQUEUE,
     &LEASE,
@@ -179,6 +183,7 @@ pub static VERBS: [&Verb; 23] = [
     &CANCEL,
     &STOP,
     &MISSING,
+    &ASTRAY,
     &RESTORE,
     &GENERATION,
     &PAUSE,

@@ -64,6 +64,7 @@ async fn without_a_generation_nothing_is_answered_and_nothing_written() {
     assert!(refused(store.rescue(Q, 10, 10).await.unwrap_err()));
     assert!(refused(store.promote(Q, 10).await.unwrap_err()));
     assert!(refused(store.missing(Q, &[("a".into(), 0)]).await.unwrap_err()));
+    assert!(refused(store.astray(Q, &[("a".into(), 3)]).await.unwrap_err()));
     assert!(refused(store.cancel_queued(Q, &["a".into()]).await.unwrap_err()));
     let keys: Vec<String> = server.raw().keys(format!("{}:*", options.prefix)).unwrap();
     assert!(keys.is_empty(), "{keys:?}");
@@ -197,6 +198,19 @@ async fn what_is_missing_is_told_and_restored() {
     assert_eq!(store.restore(Q, &[("leased".into(), 1)], false, NO_LANES).await.unwrap(), 1);
     assert_eq!(store.restore(Q, &[("leased".into(), 1)], false, NO_LANES).await.unwrap(), 0);
     assert_eq!(store.depths(Q).await.unwrap().processing, 1);
+}
+
+#[tokio::test]
+async fn what_stands_at_another_priority_is_told() {
+    let server = Server::start();
+    let (store, _) = built(&server).await;
+    let later = Descriptor { ready: false, run_at_ms: i64::from(i32::MAX) * 2000, ..job("later", 1) };
+    store.enqueue(Q, &[job("right", 5), job("low", 1), job("near", 4), later]).await.unwrap();
+    let asked = [("right".into(), 5), ("low".into(), 5), ("near".into(), 5), ("later".into(), 2), ("gone".into(), 3)];
+    assert_eq!(store.astray(Q, &asked).await.unwrap(), ["low", "near"]);
+    let lifted = Descriptor { priority: 5, ..job("low", 5) };
+    store.requeue(Q, &[lifted]).await.unwrap();
+    assert_eq!(store.astray(Q, &[("low".into(), 5)]).await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

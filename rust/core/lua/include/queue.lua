@@ -29,6 +29,9 @@ local function score(priority, run_at)
   return string.format('%.0f', (5 - priority) * 35184372088832 + run_at)
 end
 
+-- The priority that a score was made of.
+local function priority_of(score) return 5 - math.floor(score / 35184372088832) end
+
 -- One write per key that gets anything: additions[key] is a flat list of scores and members.
 local function add_all(additions)
   for key, flat in pairs(additions) do redis.call('ZADD', KEYS[key], unpack(flat)) end

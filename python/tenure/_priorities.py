@@ -1,0 +1,102 @@
+"""Priorities that jobs inherit: a job that waits lifts what it waits for, and lets go of it when it waits no more.
+
+`jobs.priority` is the one that counts; `own_priority` is there only while it differs:
+
+    priority = min(limit, max(own_priority, priority of each job that waits for this one))
+
+All of it happens in the transaction that makes a job wait or ends its waiting, and only where somebody is lifted; jobs
+without dependencies have no part in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from tenure._database import Connection, Database, Row
+    from tenure._new_job import NewJob, Profile
+
+
+class Heights:
+    """The priorities of a batch of new jobs, parents first: each takes at least its parents' own ones, and is noted for
+    those that are lower than itself. What lifts a parent is not handed on to its other children: it may fall again.
+    """
+
+    def __init__(self, known: Mapping[str, Row]) -> None:
+        """Begin; `known` are the (locked) parents that exist already, rows of `lock_parents.sql`."""
+        self._known = known
+        self._own: dict[str, int] = {job_id: row["own_priority"] for job_id, row in known.items()}
+        self._waits: list[tuple[str, str]] = []
+        # With the profile it was made of, whose identity is the key.
+        self._profiles: dict[tuple[int, int], tuple[Profile, Profile]] = {}
+
+    def enter(self, job: NewJob, parents: Iterable[str], waits: Iterable[str]) -> None:
+        """Give a job its priority; `parents` are all that it depends on, `waits` those that it waits for."""
+        priority = job.options.priority
+        if job.options.inherit_priority:
+            priority = max(priority, max((self._own[parent] for parent in parents), default=1))
+        self._own[job.job_id] = priority
+        if job.profile.priority != priority:
+            job.profile = self._with(job.profile, priority)
+        self._waits += [(job.job_id, parent) for parent in waits if self._lifts(priority, parent)]
+
+    def waited_for(self, kept: Collection[str]) -> dict[str, int]:
+        """The parents that are to be lifted, by those of the jobs that were made, and to which priority."""
+        found: dict[str, int] = {}
+        for job_id, parent in self._waits:
+            if job_id in kept:
+                found[parent] = max(found.get(parent, 0), self._own[job_id])
+        return found
+
+    def _lifts(self, priority: int, parent: str) -> bool:
+        row = self._known.get(parent)
+        # One that is high already, and waits for nothing itself, is this transaction's until its end.
+        high = row is not None and row["priority"] >= priority and row["status"] != "BLOCKED"
+        return priority > self._own[parent] and not high
+
+    def _with(self, profile: Profile, priority: int) -> Profile:
+        made = self._profiles.get((id(profile), priority))
+        if made is None:
+            made = msgspec.structs.replace(profile, priority=priority), profile
+            self._profiles[id(profile), priority] = made
+        return made[0]
+
+
+async def lift(database: Database, waited_for: Mapping[str, int], connection: Connection) -> list[str]:
+    """Lift (locked) jobs, and what they wait for, to the priorities of jobs that wait for them; the ids of all that
+    were lifted.
+    """
+    if not waited_for:
+        return []
+    columns = list(waited_for), list(waited_for.values())
+    return _ids(await database.fetch("lift", *columns, connection=connection))
+
+
+async def let_go(database: Database, stopped: Sequence[str], connection: Connection) -> list[str]:
+    """Let what these jobs lifted fall back to what it is without them; the ids of all that changed. They must wait no
+    more by now, and be locked.
+    """
+    if not stopped:
+        return []
+    lifted = _ids(await database.fetch("lifted_parents", stopped, connection=connection))
+    return await compute(database, lifted, connection)
+
+
+async def compute(database: Database, job_ids: Sequence[str], connection: Connection) -> list[str]:
+    """Compute the priorities of these jobs, and of what they wait for, anew; the ids of all that changed.
+
+    They are locked first and computed by a second statement: whoever lifts one of them has either committed, and is
+    seen, or waits for this transaction's end.
+    """
+    if not job_ids:
+        return []
+    locked = _ids(await database.fetch("lock_ancestors", job_ids, connection=connection))
+    return _ids(await database.fetch("inherit", locked, connection=connection)) if locked else []
+
+
+def _ids(rows: Sequence[Row]) -> list[str]:
+    return [str(row["job_id"]) for row in rows]
