@@ -172,3 +172,17 @@ async fn a_scheduled_job_with_attributes_finds_its_lane() {
     assert!(store.lease(Q, 1, "").await.unwrap().leases.is_empty());
     assert_eq!(ids(&store.lease(Q, 1, "gpu").await.unwrap()), ["later"]);
 }
+
+#[tokio::test]
+async fn a_job_in_a_lane_at_another_priority_is_told_and_moved() {
+    let server = Server::start();
+    let (store, _) = built(&server).await;
+    store.enqueue(Q, &[of("acme", "", "low"), of("acme", "", "right"), job("plain", 3)]).await.unwrap();
+    let asked = [("low".into(), 5), ("right".into(), 3), ("plain".into(), 4), ("gone".into(), 1)];
+    let mut astray = store.astray(Q, &asked).await.unwrap();
+    astray.sort();
+    assert_eq!(astray, ["low", "plain"]);
+    store.requeue(Q, &[Descriptor { priority: 5, ..of("acme", "", "low") }]).await.unwrap();
+    assert_eq!(store.astray(Q, &[("low".into(), 5)]).await.unwrap(), Vec::<String>::new());
+    assert_eq!(ids(&store.lease(Q, 1, "").await.unwrap()), ["low"]);
+}
