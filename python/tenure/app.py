@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-from collections import Counter
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
@@ -14,7 +13,7 @@ from tenure import _validate
 from tenure._checks import check_postgres, check_redis, check_urls, given_urls
 from tenure._dependencies import enqueue_dependents, parents_first, parents_of
 from tenure._engine import new_ids
-from tenure._new_job import prepare
+from tenure._new_job import prepare, prepare_many
 from tenure._stored import result_of
 from tenure._stores import Stores
 from tenure.errors import InvalidInput, JobCancelled, JobFailed, NotOpen, UnknownJobType
@@ -25,7 +24,7 @@ from tenure.settings import Settings
 from tenure.unique import as_unique
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
     from types import TracebackType
 
@@ -81,6 +80,11 @@ class Tenure:
         unique: Unique | bool | str | None = None,
         expires_in: float | timedelta | None = None,
         deadline_in: float | timedelta | None = None,
+        tenant: str | None = None,
+        requires: Iterable[str] = (),
+        resources: Mapping[str, float] | None = None,
+        limit_key: str | None = None,
+        cost: float = 1.0,
     ) -> Callable[[Callable[P, R]], JobType[P, R]]:
         """Register a handler: an `async def`, run on the loop, or a plain function, run in a thread.
 
@@ -102,6 +106,11 @@ class Tenure:
             expires_in: seconds after its enqueue in which a job must start, or be cancelled. Defaults to no bound.
             deadline_in: seconds after its enqueue in which a job must end, or be stopped. Defaults to no bound.
             unique: True for one job with the same arguments at a time, a key, or a `Unique`. Defaults to none.
+            tenant: whose its jobs are. Defaults to nobody's.
+            requires: capabilities that a worker must have, such as `{"gpu", "region:eu"}`. Defaults to none.
+            resources: amounts that a running job takes up, such as `{"cpu": 2}`. Defaults to none.
+            limit_key: its jobs share the limits of jobs with this key. Defaults to none.
+            cost: what a job counts in its tenant's share. Defaults to 1.
 
         Raises:
             InvalidInput: a value is out of bounds, or the name is taken.
@@ -114,6 +123,11 @@ class Tenure:
             unique=as_unique(unique),
             expires_in=expires_in,
             deadline_in=deadline_in,
+            tenant=tenant,
+            requires=requires,
+            resources=resources,
+            limit_key=limit_key,
+            cost=cost,
         )
 
         def register(handler: Callable[P, R]) -> JobType[P, R]:
@@ -250,18 +264,7 @@ class Tenure:
             The jobs, in the order of the requests.
         """
         requests = list(requests)
-        ids = new_ids(len(requests))
-        limit = self.settings.max_payload_bytes
-        jobs = [
-            prepare(request, self._registered(request.job_type), limit, job_id)
-            for request, job_id in zip(requests, ids, strict=True)
-        ]
-        if len({job.job_id for job in jobs}) < len(jobs):
-            counts = Counter(job.job_id for job in jobs)
-            raise InvalidInput("job_id", "given to one request of a call", counts.most_common(1)[0][0])
-        for request in requests:
-            if request.options.connection is not None and request.options.connection is not connection:
-                raise InvalidInput("connection", "given to enqueue_many itself", request.job_type)
+        jobs = prepare_many(requests, self._registered, self.settings.max_payload_bytes, connection)
         parents = {
             job.job_id: needs
             for job, request in zip(jobs, requests, strict=True)
@@ -331,6 +334,8 @@ class Tenure:
         worker_type: str = "default",
         labels: Mapping[str, str] | None = None,
         cpu_processes: int | None = None,
+        capabilities: Iterable[str] = (),
+        resources: Mapping[str, float] | None = None,
     ) -> Worker:
         """A worker in this process, for `async with app.worker(): …`.
 
@@ -342,6 +347,8 @@ class Tenure:
             labels: what else the registry shows of it, such as `{"zone": "b"}`. Defaults to none.
             cpu_processes: the most processes for `cpu` handlers, each of which runs one job at a time; they are started
                 when they are needed. Defaults to the machine's cores, and no more than `concurrency`.
+            capabilities: what it offers to jobs that require it, such as `{"gpu", "region:eu"}`. Defaults to nothing.
+            resources: what its jobs may take up together, such as `{"gpu": 2, "cpu": 8}`. Defaults to nothing.
         """
         from tenure._identity import Identity  # noqa: PLC0415 - a producer needs none of it
         from tenure.worker import Worker  # noqa: PLC0415
@@ -355,6 +362,8 @@ class Tenure:
             concurrency=_validate.concurrency(concurrency),
             worker_type=_validate.name("worker_type", worker_type),
             labels=_validate.labels(labels or {}),
+            capabilities=_validate.capabilities(capabilities),
+            resources=_validate.resources(resources or {}),
         )
         default = min(identity.concurrency, os.cpu_count() or 1)
         stores = self._open()

@@ -91,9 +91,9 @@ def test_verify_exits_with_1_on_drift(postgres_url: str, schema: str) -> None:
         printed(well)["found"]
         == printed(well)["expected"]
         == {
-            "tables": 9,
-            "indexes": 28,
-            "functions": 4,
+            "tables": 12,
+            "indexes": 34,
+            "functions": 6,
             "triggers": 2,
         }
     )
@@ -103,7 +103,7 @@ def test_verify_exits_with_1_on_drift(postgres_url: str, schema: str) -> None:
     assert "missing index: idx_jobs_worker_id" in ill.stdout
     ill = invoke("verify", *where, "--json")
     assert ill.exit_code == 1
-    assert "indexes: expected 28, found 27" in printed(ill)["problems"]
+    assert "indexes: expected 34, found 33" in printed(ill)["problems"]
 
 
 def test_sql_prints_sql_only() -> None:

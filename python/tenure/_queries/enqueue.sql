@@ -2,19 +2,20 @@
 -- sent again after an unknown outcome. Where all jobs have one profile ($19), its columns hold one element each, else one for each
 -- job. Other arrays that are shorter than that of the ids stand for defaults. run_at: a given time, or the server's now plus a
 -- delay. What few jobs have is one JSON object, `rare`, and unique keys ($20) are completed by the number of their window, if they have one.
--- Returns how many were new, their ids only if not all were, and the time.
+-- No job has a higher priority than its tenant may.
+-- Returns how many were new, their ids only if not all were, the time, and the highest priorities of the tenants that have one.
 WITH inserted AS (
     INSERT INTO {schema}.jobs (
         job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
         max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms,
-        expires_at, deadline_at
+        expires_at, deadline_at, tenant, requires, limit_key, cost
     )
     SELECT
         u.job_id, u.payload, u.idempotency_key, COALESCE(u.pending_dependencies, 0), COALESCE(u.has_dependents, false),
         CASE WHEN $19::boolean THEN (SELECT ($7::text[])[1]) ELSE u.job_type END,
         CASE WHEN $19::boolean THEN (SELECT ($8::text[])[1]) ELSE u.queue END,
         CASE WHEN $19::boolean THEN (SELECT ($9::text[])[1]) ELSE u.payload_format END,
-        CASE WHEN $19::boolean THEN (SELECT ($10::smallint[])[1]) ELSE u.priority END,
+        CASE WHEN given.rare->>'tenant' IS NULL THEN p.priority ELSE {schema}.tenant_priority(given.rare->>'tenant', p.priority) END,
         CASE WHEN $19::boolean THEN (SELECT ($11::text[])[1]) ELSE u.mode END,
         CASE WHEN $19::boolean THEN (SELECT ($12::int[])[1]) ELSE u.max_retries END,
         CASE WHEN $19::boolean THEN (SELECT ($13::int[])[1]) ELSE u.timeout_ms END,
@@ -32,7 +33,11 @@ WITH inserted AS (
         CASE WHEN u.unique_key IS NOT NULL THEN given.rare->>'unique_until' END,
         CASE WHEN u.unique_key IS NOT NULL THEN (given.rare->>'unique_hold_ms')::bigint END,
         t.expires_at,
-        t.deadline_at
+        t.deadline_at,
+        given.rare->>'tenant',
+        given.rare->>'requires',
+        given.rare->>'limit_key',
+        (given.rare->>'cost')::int
     FROM unnest(
         $1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::boolean[], $6::boolean[], $7::text[], $8::text[], $9::text[],
         $10::smallint[], $11::text[], $12::int[], $13::int[], $14::text[], $15::text[], $16::timestamptz[], $17::bigint[],
@@ -46,6 +51,9 @@ WITH inserted AS (
             CASE WHEN $19::boolean THEN (SELECT ($17::bigint[])[1]) ELSE u.delay_ms END AS delay_ms,
             CASE WHEN $19::boolean THEN (SELECT ($18::text[])[1]::jsonb) ELSE u.rare::jsonb END AS rare
     ) AS given
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN $19::boolean THEN (SELECT ($10::smallint[])[1]) ELSE u.priority END AS priority
+    ) AS p
     CROSS JOIN LATERAL (
         SELECT floor(extract(epoch FROM now()) * 1000 / (given.rare->>'window_ms')::bigint)::bigint
             + (given.rare->>'windows_ahead')::int AS number
@@ -70,10 +78,14 @@ WITH inserted AS (
             ) END AS deadline_at
     ) AS t
     ON CONFLICT DO NOTHING
-    RETURNING job_id
+    RETURNING job_id, tenant
 )
 SELECT
     count(*)::int AS inserted,
     (extract(epoch FROM now()) * 1000)::bigint AS now_ms,
-    CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_agg(job_id) END AS job_ids
+    CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_agg(job_id) END AS job_ids,
+    CASE WHEN count(tenant) > 0 THEN (
+        SELECT jsonb_object_agg(t.tenant, t.max_priority) FROM {schema}.tenants AS t
+        WHERE t.max_priority IS NOT NULL AND t.tenant IN (SELECT i.tenant FROM inserted AS i)
+    ) END AS most
 FROM inserted

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from tenure import __version__
-from tenure.cli import dlq, fleet, job, migrate, queue, schedule
+from tenure.cli import dlq, fleet, job, limit, migrate, queue, schedule, tenant
 from tenure.cli._output import escape
 from tenure.cli.bench import bench
 from tenure.cli.check import check
@@ -29,6 +29,7 @@ from tenure.errors import (
     InvalidInput,
     JobNotFound,
     NoAnswer,
+    QuotaExceeded,
     ScheduleNotFound,
     StoreUnavailable,
     TenureError,
@@ -46,6 +47,7 @@ EXIT_CODES: Final = (
     (WorkerNotFound, 4),
     (IllegalTransition, 5),
     (DuplicateJob, 5),
+    (QuotaExceeded, 5),
     (WorkerRefused, 5),
     (NoAnswer, 6),
     (Exception, 1),
@@ -92,6 +94,8 @@ app: Final = typer.Typer(
 app.add_typer(job.app, name="job")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(queue.app, name="queue")
+app.add_typer(limit.app, name="limit")
+app.add_typer(tenant.app, name="tenant")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(migrate.app, name="migrate")

@@ -6,8 +6,16 @@ import asyncio
 
 import typer
 
-from tenure import __version__
-from tenure._checks import Finding, check_urls, encryption_findings, given_urls, postgres_findings, redis_findings
+from tenure import Tenure, __version__
+from tenure._checks import (
+    Finding,
+    check_urls,
+    encryption_findings,
+    given_urls,
+    postgres_findings,
+    redis_findings,
+    work_findings,
+)
 from tenure._database import Database
 from tenure._embedded import EmbeddedStores
 from tenure._engine import Engine, debug_build, new_ids
@@ -45,6 +53,9 @@ async def _examine(settings: Settings) -> list[Finding]:
         postgres_url, redis_url = given_urls(settings) or await embedded.start()
         findings += await _examine_redis(redis_url, settings)
         findings += await _examine_postgres(postgres_url, settings)
+        if not any(one.level == "fail" for one in findings):
+            async with Tenure(settings) as app:
+                findings += work_findings(await app.admin.overview())
     except TenureError as error:
         advice = "change the setting that the message names"
         findings.append(Finding(name="configuration", level="fail", text=str(error), advice=advice))

@@ -16,6 +16,7 @@ import typer
 from tenure import _validate
 from tenure.cli._load import load_app
 from tenure.cli._logs import set_up_logs
+from tenure.cli._output import amounts
 from tenure.cli._parent import PARENT_VARIABLE, RESTART, Parent
 from tenure.errors import InvalidInput
 
@@ -39,6 +40,12 @@ def worker(
     cpu_processes: Annotated[
         int | None, typer.Option(help="For cpu handlers, per process. Defaults to the cores, at most concurrency.")
     ] = None,
+    capability: Annotated[
+        list[str] | None, typer.Option(help="What it offers to jobs that ask for it. May be repeated.")
+    ] = None,
+    resource: Annotated[
+        list[str] | None, typer.Option(help="NAME=AMOUNT, what it has for jobs that take it up. May be repeated.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Shown in the registry. Defaults to host and process.")] = None,
     worker_type: Annotated[str, typer.Option("--type", help="Of what kind it is, for the registry.")] = "default",
     label: Annotated[list[str] | None, typer.Option(help="NAME=TEXT, for the registry. May be repeated.")] = None,
@@ -54,11 +61,12 @@ def worker(
     if grace is not None:
         _validate.seconds("grace", grace, most=86_400.0)
     labels = _labels(label or [])
+    resources = amounts(resource or [])
     # The parent imports it too: what is wrong with it is told once, not by every process again and again.
     app = load_app(target)
     if processes > 1:
         options = {"queue": queue, "concurrency": concurrency, "name": name, "type": worker_type, "label": label}
-        options["cpu-processes"] = cpu_processes
+        options |= {"cpu-processes": cpu_processes, "capability": capability, "resource": resource}
         logs = {"log-level": log_level, "log-format": log_format}
         command = _command(target, {**options, "grace": grace, "processes": 1, **logs})
         raise typer.Exit(Parent(command, processes).run())
@@ -73,6 +81,8 @@ def worker(
         name=name,
         worker_type=worker_type,
         labels=labels,
+        capabilities=capability or (),
+        resources=resources,
     )
     restart = _runner()(_work(app, make, app.settings.grace_seconds if grace is None else grace, parent))
     if restart:
