@@ -14,6 +14,7 @@ __all__ = [
     "Event",
     "ForkedProcess",
     "Histogram",
+    "Lanes",
     "Lease",
     "LeaseBatch",
     "NoGeneration",
@@ -70,12 +71,17 @@ class Descriptor:
         ready: bool = False,
         payload_format: str = "json",
         mode: str = "before",
+        tenant: str = "",
+        requires: str = "",
+        limit_key: str = "",
+        cost: int = 1000,
+        deadline_ms: int = 0,
     ) -> Descriptor:
         """Make a descriptor.
 
         Args:
             job_id: 36 characters.
-            job_type: without spaces and ':'.
+            job_type: without spaces, ':' and '|'.
             priority: 1 to 5.
             fence: of the last lease, 0 before the first.
             attempts: runs so far.
@@ -86,6 +92,13 @@ class Descriptor:
             ready: PostgreSQL calls it ready: then it is, even where Redis' clock is behind `run_at_ms`.
             payload_format: `json` or `msgpack`.
             mode: a start is recorded `before` or `behind` the run.
+            tenant: whose job it is: up to 128 bytes without spaces and '|', not `-` or `*`; empty for nobody's.
+            requires: the class of workers that may run it: sorted capabilities, then `;` and sorted resources with
+                amounts of up to three decimals, as `gpu,region:eu;cpu=2,mem=0.5`; no `;` without resources; empty for
+                every worker.
+            limit_key: what it shares a limit with, written as a tenant is; empty for none.
+            cost: what its tenant is charged for it, in thousandths of an ordinary job; 1 to 1,000,000,000.
+            deadline_ms: by when it should have run, for the order `deadline`; 0 for no time.
 
         Raises:
             ValueError: a value cannot be held.
@@ -115,6 +128,16 @@ class Descriptor:
     def payload_format(self) -> str: ...
     @property
     def mode(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def requires(self) -> str: ...
+    @property
+    def limit_key(self) -> str: ...
+    @property
+    def cost(self) -> int: ...
+    @property
+    def deadline_ms(self) -> int: ...
 
 @final
 class Lease:
@@ -147,6 +170,11 @@ class Lease:
     def payload_format(self) -> str: ...
     @property
     def mode(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def requires(self) -> str:
+        """The class that it takes of its worker: what it holds of the resources, as in `Descriptor`."""
 
 @final
 class LeaseBatch:
@@ -223,6 +251,28 @@ class Depths:
     def jobs(self) -> int: ...
     @property
     def idle(self) -> int: ...
+    @property
+    def laned(self) -> int:
+        """Ready jobs in lanes, whatever their priority: not among `high`, `medium` and `low`."""
+    @property
+    def parked(self) -> int:
+        """Lanes and tenants that wait for a limit of theirs."""
+
+@final
+class Lanes:
+    """A look at the lanes of a queue; of limits and tenants at most 100."""
+
+    @property
+    def classes(self) -> list[tuple[str, int]]:
+        """Classes of workers that ready jobs need (`""`: every worker may run them), and how many jobs each."""
+    @property
+    def limits(self) -> list[tuple[str, int, int]]:
+        """What leases count for (`queue`, `type|T`, `tenant|T`, `key|K`), how many count, and how many lanes wait for
+        it; or `tenant|T|RESOURCE` and the thousandths that its leases hold.
+        """
+    @property
+    def tenants(self) -> list[tuple[str, int]]:
+        """Tenants whose turn may come, and the virtual times at which it does, the next one first."""
 
 @final
 class Event:
@@ -285,8 +335,10 @@ class Core:
         """Push jobs that may sit somewhere already."""
     def rebuild(self, done: Future[Pushed], queue: str, jobs: list[Descriptor]) -> None:
         """As `requeue`, on a queue without a generation."""
-    def lease(self, done: Future[LeaseBatch], queue: str, want: int) -> None:
-        """Take up to `want` jobs; they are extended by the heartbeat from here on."""
+    def lease(self, done: Future[LeaseBatch], queue: str, want: int, offers: str = "") -> None:
+        """Take up to `want` jobs that fit what the worker offers (its capabilities and free resources, written as
+        `Descriptor.requires`; amounts may be 0); they are extended by the heartbeat from here on.
+        """
     def acknowledge(self, done: Future[int], queue: str, jobs: list[tuple[str, int]]) -> None:
         """Forget leases (job id, fence) of ended jobs; how many were there."""
     def bury(self, done: Future[int], queue: str, jobs: list[tuple[str, int]]) -> None:
@@ -303,8 +355,25 @@ class Core:
         """Make due jobs ready; how many, and when the next is due (-1: none)."""
     def missing(self, done: Future[list[str]], queue: str, jobs: list[tuple[str, int]]) -> None:
         """Which of these waiting jobs (id, current fence) are not here."""
-    def restore(self, done: Future[int], queue: str, jobs: list[tuple[str, int]], rebuilding: bool) -> None:
-        """Give running jobs (id, fence) without a lease one of full length; how many."""
+    def restore(
+        self,
+        done: Future[int],
+        queue: str,
+        jobs: list[tuple[str, int]],
+        rebuilding: bool,
+        lanes: list[Descriptor],
+    ) -> None:
+        """Give running jobs (id, fence) without a lease one of full length; how many. `lanes`: those that have
+        attributes or stand in a queue with limits (payload empty, fence that of the lease), which count for their
+        limits again.
+        """
+    def set_policy(self, done: Future[str], queue: str, fields: dict[str, str], building: bool) -> None:
+        """Replace the policy of a queue, whose fields are those of `rust/core/src/policy.rs`: `set`; `same` if it stood;
+        `rebuild` if nothing was changed because the queue has to be forgotten first, for jobs stand or run that it
+        would not count. With `building` the queue need not be built, and what it is built with counts from the first.
+        """
+    def lanes(self, done: Future[Lanes], queue: str) -> None:
+        """What there is in the queue's lanes."""
     def set_generation(self, done: Future[bool], queue: str) -> None:
         """Declare the queue built; False if it was."""
     def pause(self, done: Future[bool], queue: str, paused: bool, building: bool) -> None:

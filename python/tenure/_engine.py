@@ -12,6 +12,7 @@ from tenure._core import (
     Event,
     ForkedProcess,
     Histogram,
+    Lanes,
     Lease,
     LeaseBatch,
     NoGeneration,
@@ -37,6 +38,7 @@ __all__ = [
     "Event",
     "ForkedProcess",
     "Histogram",
+    "Lanes",
     "Lease",
     "LeaseBatch",
     "NoGeneration",
@@ -113,9 +115,12 @@ class Engine:
         """Push jobs that may sit somewhere already: whatever they were, they become ready or scheduled."""
         return await self._call(self.core.requeue, queue, list(jobs))
 
-    async def lease(self, queue: str, want: int) -> LeaseBatch:
-        """Take up to `want` jobs, best priority first."""
-        return await self._call(self.core.lease, queue, want)
+    async def lease(self, queue: str, want: int, offers: str = "") -> LeaseBatch:
+        """Take up to `want` jobs that fit what this worker offers, best priority first.
+
+        `offers`: capabilities and free resources, as `gpu,region:eu;cpu=2,mem=0.5` (see `Descriptor`).
+        """
+        return await self._call(self.core.lease, queue, want, offers)
 
     async def acknowledge(self, queue: str, jobs: list[tuple[str, int]]) -> int:
         """Forget leases (job id, fence) whose jobs PostgreSQL knows as ended."""
@@ -145,9 +150,30 @@ class Engine:
         """Which of these waiting jobs (id, fence) Redis does not have."""
         return await self._call(self.core.missing, queue, jobs)
 
-    async def restore(self, queue: str, jobs: list[tuple[str, int]], *, rebuilding: bool = False) -> int:
-        """Give running jobs (id, fence) that have no lease in Redis one of full length."""
-        return await self._call(self.core.restore, queue, jobs, rebuilding)
+    async def restore(
+        self,
+        queue: str,
+        jobs: list[tuple[str, int]],
+        *,
+        rebuilding: bool = False,
+        lanes: Sequence[Descriptor] = (),
+    ) -> int:
+        """Give running jobs (id, fence) that have no lease in Redis one of full length; how many.
+
+        `lanes`: those that have attributes or stand in a queue with limits, with the fence of their lease, no payload.
+        """
+        return await self._call(self.core.restore, queue, jobs, rebuilding, list(lanes))
+
+    async def set_policy(self, queue: str, fields: dict[str, str], *, building: bool = False) -> str:
+        """Replace the policy of a queue: `set`, `same` if it stood, or `rebuild` if nothing was changed because jobs
+        stand or run that it would not count: then the queue must be forgotten, and its rebuild sets the policy first
+        (`building`).
+        """
+        return await self._call(self.core.set_policy, queue, fields, building)
+
+    async def lanes(self, queue: str) -> Lanes:
+        """What there is in the queue's lanes: classes, limits and tenants."""
+        return await self._call(self.core.lanes, queue)
 
     async def rebuild(self, queue: str, jobs: Sequence[Descriptor]) -> Pushed:
         """As `requeue`, for a queue that has no generation yet."""

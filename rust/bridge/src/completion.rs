@@ -9,7 +9,7 @@ use std::{
 };
 
 use pyo3::{IntoPyObjectExt as _, prelude::*, types::PyBytes, types::PyDict};
-use tenure_core::{Depths, Error, Event, JobFence, LeaseBatch, Pushed, ServerInfo};
+use tenure_core::{Depths, Error, Event, JobFence, Lanes, LeaseBatch, PolicyChange, Pushed, ServerInfo};
 
 use crate::{types, wakeup::Wakeup};
 
@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     Batch(LeaseBatch),
     Server(ServerInfo),
     Depths(Depths),
+    Lanes(Lanes),
+    Policy(PolicyChange),
     Beats(HashMap<String, Vec<u8>>),
     Roster(Vec<(String, u64)>),
     Heard((i64, Vec<(String, i64)>)),
@@ -87,6 +89,10 @@ impl Answer {
             Self::Batch(batch) => types::LeaseBatch::new(py, &batch)?.into_bound_py_any(py),
             Self::Server(server) => types::ServerInfo::from(server).into_bound_py_any(py),
             Self::Depths(depths) => types::Depths::from(depths).into_bound_py_any(py),
+            Self::Lanes(lanes) => types::Lanes::from(lanes).into_bound_py_any(py),
+            Self::Policy(PolicyChange::Same) => "same".into_bound_py_any(py),
+            Self::Policy(PolicyChange::Set) => "set".into_bound_py_any(py),
+            Self::Policy(PolicyChange::Rebuild) => "rebuild".into_bound_py_any(py),
             Self::Roster(roster) => roster.into_bound_py_any(py),
             Self::Heard(heard) => heard.into_bound_py_any(py),
             Self::Series(series) => series.into_bound_py_any(py),

@@ -9,7 +9,9 @@ use std::{
 };
 
 use pyo3::{intern, prelude::*, types::PyList};
-use tenure_core::{Error, Event, EventSink, Heartbeat, Held, Inbox, JobFence, Keys, Options, Result, Rhythm, Store};
+use tenure_core::{
+    Error, Event, EventSink, Heartbeat, Held, Inbox, JobFence, Keys, Options, Policy, Result, Rhythm, Store,
+};
 
 use crate::{
     completion::{Answer, Completions, Done},
@@ -191,8 +193,10 @@ impl Core {
         self.submit(done, |store| async move { store.rebuild(&queue, &jobs).await.map(Answer::Pushed) })
     }
 
-    fn lease(&self, done: Py<PyAny>, queue: String, want: usize) -> PyResult<()> {
-        self.submit(done, |store| async move { store.lease(&queue, want).await.map(Answer::Batch) })
+    #[pyo3(signature = (done, queue, want, offers = ""))]
+    fn lease(&self, done: Py<PyAny>, queue: String, want: usize, offers: &str) -> PyResult<()> {
+        let offers = offers.to_owned();
+        self.submit(done, move |store| async move { store.lease(&queue, want, &offers).await.map(Answer::Batch) })
     }
 
     fn acknowledge(&self, done: Py<PyAny>, queue: String, jobs: Vec<JobFence>) -> PyResult<()> {
@@ -237,8 +241,29 @@ impl Core {
         self.submit(done, |store| async move { store.missing(&queue, &jobs).await.map(Answer::Texts) })
     }
 
-    fn restore(&self, done: Py<PyAny>, queue: String, jobs: Vec<JobFence>, rebuilding: bool) -> PyResult<()> {
-        self.submit(done, |store| async move { store.restore(&queue, &jobs, rebuilding).await.map(Answer::Count) })
+    fn restore(
+        &self,
+        done: Py<PyAny>,
+        queue: String,
+        jobs: Vec<JobFence>,
+        rebuilding: bool,
+        lanes: &Bound<'_, PyList>,
+    ) -> PyResult<()> {
+        let lanes = descriptors(lanes)?;
+        self.submit(done, move |store| async move {
+            store.restore(&queue, &jobs, rebuilding, &lanes).await.map(Answer::Count)
+        })
+    }
+
+    fn set_policy(&self, done: Py<PyAny>, queue: String, fields: Policy, building: bool) -> PyResult<()> {
+        self.submit(
+            done,
+            move |store| async move { store.set_policy(&queue, &fields, building).await.map(Answer::Policy) },
+        )
+    }
+
+    fn lanes(&self, done: Py<PyAny>, queue: String) -> PyResult<()> {
+        self.submit(done, |store| async move { store.lanes(&queue).await.map(Answer::Lanes) })
     }
 
     fn set_generation(&self, done: Py<PyAny>, queue: String) -> PyResult<()> {

@@ -29,7 +29,7 @@ mod _core {
         error::{ForkedProcess, NoGeneration, RedisRefused, RedisUnavailable, RedisUntrusted, TenureCoreError},
         functions::{backoff_ms, migrations, new_ids},
         histogram::Histogram,
-        types::{Depths, Descriptor, Event, Lease, LeaseBatch, Pushed, ServerInfo},
+        types::{Depths, Descriptor, Event, Lanes, Lease, LeaseBatch, Pushed, ServerInfo},
     };
 
     use pyo3::prelude::*;

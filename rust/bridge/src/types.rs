@@ -6,6 +6,7 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyList, PyString, PyTuple},
 };
+use tenure_core::Attributes;
 
 /// A job as Redis holds it.
 #[pyclass(frozen, module = "tenure._core")]
@@ -14,7 +15,7 @@ pub(crate) struct Descriptor(pub(crate) Arc<tenure_core::Descriptor>);
 #[pymethods]
 impl Descriptor {
     #[new]
-    #[pyo3(signature = (*, job_id, job_type, priority, fence, attempts, max_retries, timeout_ms, run_at_ms, payload, ready = false, payload_format = "json", mode = "before"))]
+    #[pyo3(signature = (*, job_id, job_type, priority, fence, attempts, max_retries, timeout_ms, run_at_ms, payload, ready = false, payload_format = "json", mode = "before", tenant = "", requires = "", limit_key = "", cost = 1000, deadline_ms = 0))]
     #[expect(clippy::too_many_arguments, reason = "keywords all, one per field")]
     fn new(
         job_id: String,
@@ -29,6 +30,11 @@ impl Descriptor {
         ready: bool,
         payload_format: &str,
         mode: &str,
+        tenant: &str,
+        requires: &str,
+        limit_key: &str,
+        cost: u64,
+        deadline_ms: i64,
     ) -> PyResult<Self> {
         let job = tenure_core::Descriptor {
             job_id,
@@ -43,6 +49,13 @@ impl Descriptor {
             ready,
             payload_format: payload_format.to_owned(),
             mode: mode.to_owned(),
+            attributes: Attributes {
+                tenant: tenant.to_owned(),
+                requires: requires.to_owned(),
+                limit_key: limit_key.to_owned(),
+                cost,
+                deadline_ms,
+            },
         };
         job.validate().map_err(crate::error::exception)?;
         Ok(Self(Arc::new(job)))
@@ -108,6 +121,31 @@ impl Descriptor {
     fn mode(&self) -> &str {
         &self.0.mode
     }
+
+    #[getter]
+    fn tenant(&self) -> &str {
+        &self.0.attributes.tenant
+    }
+
+    #[getter]
+    fn requires(&self) -> &str {
+        &self.0.attributes.requires
+    }
+
+    #[getter]
+    fn limit_key(&self) -> &str {
+        &self.0.attributes.limit_key
+    }
+
+    #[getter]
+    fn cost(&self) -> u64 {
+        self.0.attributes.cost
+    }
+
+    #[getter]
+    fn deadline_ms(&self) -> i64 {
+        self.0.attributes.deadline_ms
+    }
 }
 
 /// The right to run a job. Its fields are Python objects already: a worker reads each several times, and a getter that made a new
@@ -127,6 +165,8 @@ pub(crate) struct Lease {
     payload: Py<PyBytes>,
     payload_format: Py<PyString>,
     mode: Py<PyString>,
+    tenant: Py<PyString>,
+    requires: Py<PyString>,
 }
 
 impl Lease {
@@ -148,6 +188,8 @@ impl Lease {
             payload: PyBytes::new(py, &job.payload).unbind(),
             payload_format: PyString::intern(py, &job.payload_format).unbind(),
             mode: PyString::intern(py, &job.mode).unbind(),
+            tenant: PyString::intern(py, &job.attributes.tenant).unbind(),
+            requires: PyString::intern(py, &job.attributes.requires).unbind(),
         })
     }
 }
@@ -211,7 +253,13 @@ mirror!(
         dead: u64,
         jobs: u64,
         idle: u64,
+        laned: u64,
+        parked: u64,
     }
+);
+mirror!(
+    /// What there is in the lanes of a queue.
+    Lanes { classes: Vec<(String, u64)>, limits: Vec<(String, u64, u64)>, tenants: Vec<(String, u64)> }
 );
 mirror!(
     /// Who answered.

@@ -30,6 +30,10 @@ pub struct Depths {
     pub jobs: u64,
     /// Workers that wait for work.
     pub idle: u64,
+    /// Ready in lanes, whatever their priority.
+    pub laned: u64,
+    /// Lanes that wait for a limit of their key.
+    pub parked: u64,
 }
 
 impl Store {
@@ -42,7 +46,10 @@ impl Store {
             pipeline.cmd("ZCARD").arg(key);
         }
         pipeline.cmd("HLEN").arg(&keys.jobs);
-        let answers = self.link.pipeline("depths", &pipeline, 9).await?;
+        pipeline.cmd("ZCARD").arg(&keys.lanes.queue);
+        // lanes that wait, without the entries that say where they stand
+        pipeline.cmd("ZLEXCOUNT").arg(&keys.lanes.parked).arg("[key|").arg("+");
+        let answers = self.link.pipeline("depths", &pipeline, 11).await?;
         let mut numbers = answers.into_iter().map(|answer| match answer {
             Value::Int(number) => Ok(u64::try_from(number).unwrap_or_default()),
             other => Err(other
@@ -60,6 +67,8 @@ impl Store {
             dead: next()?,
             idle: next()?,
             jobs: next()?,
+            laned: next()?,
+            parked: next()?,
         })
     }
 

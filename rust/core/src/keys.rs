@@ -36,6 +36,22 @@ impl Keys {
             idle: of("idle"),
             cancelled: of("cancelled"),
             duty: of("duty"),
+            lanes: LaneKeys {
+                queue: of("lane-queue"),
+                entries: of("lane-entries"),
+                heads: of("lane-heads"),
+                turns: of("lane-turns"),
+                tenants: of("lane-tenants"),
+                parked: of("lane-parked"),
+                resume: of("lane-resume"),
+                used: of("lane-used"),
+                rates: of("lane-rates"),
+                holds: of("lane-holds"),
+                policy: of("lane-policy"),
+                classes: of("lane-classes"),
+                means: of("lane-means"),
+                idle: of("lane-idle"),
+            },
             settled_channel: of("settled"),
         })
     }
@@ -116,8 +132,44 @@ pub struct QueueKeys {
     pub cancelled: String,
     /// Holder of the maintenance duty.
     pub duty: String,
+    /// What only a queue with lanes has, or with workers that offer something.
+    pub lanes: LaneKeys,
     /// Channel that names settled jobs.
     pub settled_channel: String,
+}
+
+/// The names of what a queue with lanes has besides; `docs/lanes.md` says what a lane is. Sorted sets are ordered by their members unless a score
+/// is named.
+#[derive(Debug, Clone)]
+pub struct LaneKeys {
+    /// Sorted set of ready jobs, lane by lane.
+    pub queue: String,
+    /// Hash of job id to its member in `queue`.
+    pub entries: String,
+    /// Sorted set of the first job of each lane that waits for no limit of its key.
+    pub heads: String,
+    /// Sorted set of the tenants that have heads, by virtual time.
+    pub turns: String,
+    /// Hash of the virtual times.
+    pub tenants: String,
+    /// Sorted set of the lanes that wait for a limit of their key.
+    pub parked: String,
+    /// Sorted set of rate limits by the time at which their next token is there, ms.
+    pub resume: String,
+    /// Hash of limit to the number of leases that count for it, and of tenant and resource to the amount they hold.
+    pub used: String,
+    /// Sorted set of rate limits by the time at which they are full again, microseconds.
+    pub rates: String,
+    /// Hash of lease, `job_id:fence`, to what it counts for.
+    pub holds: String,
+    /// Hash of the policy.
+    pub policy: String,
+    /// Hash of class to its number, of classes with ready jobs.
+    pub classes: String,
+    /// Hash of job type to its mean duration, ms.
+    pub means: String,
+    /// Sorted set of idle workers that offer something, by what they offer.
+    pub idle: String,
 }
 
 impl QueueKeys {
@@ -128,8 +180,9 @@ impl QueueKeys {
     }
 
     /// Every key of the queue.
-    pub(crate) fn all(&self) -> [&str; 12] {
+    pub(crate) fn all(&self) -> [&str; 26] {
         let [high, medium, low] = &self.bands;
+        let lanes = &self.lanes;
         [
             high,
             medium,
@@ -143,6 +196,20 @@ impl QueueKeys {
             &self.idle,
             &self.cancelled,
             &self.duty,
+            &lanes.queue,
+            &lanes.entries,
+            &lanes.heads,
+            &lanes.turns,
+            &lanes.tenants,
+            &lanes.parked,
+            &lanes.resume,
+            &lanes.used,
+            &lanes.rates,
+            &lanes.holds,
+            &lanes.policy,
+            &lanes.classes,
+            &lanes.means,
+            &lanes.idle,
         ]
     }
 
@@ -160,6 +227,20 @@ impl QueueKeys {
             "idle" => &self.idle,
             "cancelled" => &self.cancelled,
             "duty" => &self.duty,
+            "lane-queue" => &self.lanes.queue,
+            "lane-entries" => &self.lanes.entries,
+            "lane-heads" => &self.lanes.heads,
+            "lane-turns" => &self.lanes.turns,
+            "lane-tenants" => &self.lanes.tenants,
+            "lane-parked" => &self.lanes.parked,
+            "lane-resume" => &self.lanes.resume,
+            "lane-used" => &self.lanes.used,
+            "lane-rates" => &self.lanes.rates,
+            "lane-holds" => &self.lanes.holds,
+            "lane-policy" => &self.lanes.policy,
+            "lane-classes" => &self.lanes.classes,
+            "lane-means" => &self.lanes.means,
+            "lane-idle" => &self.lanes.idle,
             other => unreachable!("no key has this name: {other}"),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::{
+    class::check_offered,
     error::{Error, Result},
     job::Descriptor,
     script::LEASE,
@@ -41,10 +42,12 @@ pub struct LeaseBatch {
 }
 
 impl Store {
-    /// Takes up to `want` jobs (at most 1000), best priority first. They are tracked from here on.
+    /// Takes up to `want` jobs (at most 1000) that a worker with these capabilities and free resources can run (see
+    /// [`class`](crate::class)), best priority first. They are tracked from here on.
     ///
     /// If the reply is lost the leases are nobody's and come back through rescue.
-    pub async fn lease(&self, queue: &str, want: usize) -> Result<LeaseBatch> {
+    pub async fn lease(&self, queue: &str, want: usize, offers: &str) -> Result<LeaseBatch> {
+        check_offered(offers)?;
         let keys = self.keys.queue(queue)?;
         let began = Instant::now();
         let mut reply = self
@@ -56,7 +59,8 @@ impl Store {
                     .arg(&self.options.worker_id)
                     .arg(PROMOTE_LIMIT)
                     .arg(queue)
-                    .arg(self.keys.inbox_prefix());
+                    .arg(self.keys.inbox_prefix())
+                    .arg(offers);
             })
             .await?;
         let unexpected = || Error::unexpected_reply(LEASE.name);

@@ -7,7 +7,8 @@
 //! # Layout
 //! - [`options`], [`error`], [`event`]: what goes in, what comes out, what nobody asked for
 //! - [`keys`]: the only place that builds names of keys and channels
-//! - [`job`]: a job as Redis holds it (descriptor)
+//! - [`job`]: a job as Redis holds it (descriptor); [`class`]: what it requires and a worker offers
+//! - [`policy`]: the order, the shares and the limits of a queue; [`lanes`]: what operators see of them
 //! - [`script`]: the Lua files of `lua/`, their keys and their replies
 //! - `link`: one connection that reconnects for ever and never hangs; `tls`: what its URL says about certificates
 //! - one typed caller a verb: `enqueue`, [`lease`], `acknowledge`, `extend`, `rescue`, `promote`, `cancel`, `reconcile`, `duty`,
@@ -22,6 +23,7 @@
 //! Units: every `*_ms` is integer milliseconds; times are those of the Redis server unless said otherwise.
 
 pub mod backoff;
+pub mod class;
 pub mod error;
 pub mod event;
 pub mod heartbeat;
@@ -31,8 +33,10 @@ pub mod ids;
 pub mod inbox;
 pub mod job;
 pub mod keys;
+pub mod lanes;
 pub mod lease;
 pub mod options;
+pub mod policy;
 pub mod script;
 pub mod server;
 pub mod store;
@@ -64,9 +68,11 @@ pub use heartbeat::{Heartbeat, Rhythm};
 pub use held::Held;
 pub use histogram::Histogram;
 pub use inbox::Inbox;
-pub use job::{Descriptor, JobFence};
+pub use job::{Attributes, Descriptor, JobFence};
 pub use keys::Keys;
+pub use lanes::Lanes;
 pub use lease::{Lease, LeaseBatch};
 pub use options::Options;
+pub use policy::{Policy, PolicyChange};
 pub use server::ServerInfo;
 pub use store::Store;

@@ -1,8 +1,10 @@
 //! Verbs that bring Redis after PostgreSQL: `missing`, `restore`, the generation of a queue, and `forget_queue`.
 
+use std::borrow::Borrow;
+
 use crate::{
     error::{Error, Result},
-    job::{JobFence, member},
+    job::{Descriptor, JobFence, member},
     script::{GENERATION, MISSING, PAUSE, RESTORE, ROUSE},
     store::{CHUNK, Store},
 };
@@ -27,8 +29,20 @@ impl Store {
     }
 
     /// Gives running jobs (id, fence) that have no lease here one of full length; how many. With `rebuilding` the queue need not be
-    /// built.
-    pub async fn restore(&self, queue: &str, leases: &[JobFence], rebuilding: bool) -> Result<usize> {
+    /// built. `lanes` are those that have attributes or stand in a queue with limits, with the fence of the lease: they count for their limits
+    /// again.
+    pub async fn restore<J: Borrow<Descriptor> + Sync>(
+        &self,
+        queue: &str,
+        leases: &[JobFence],
+        rebuilding: bool,
+        lanes: &[J],
+    ) -> Result<usize> {
+        let leases: Vec<JobFence> = leases
+            .iter()
+            .cloned()
+            .chain(lanes.iter().map(|job| (job.borrow().job_id.clone(), job.borrow().fence)))
+            .collect();
         let keys = self.keys.queue(queue)?;
         let mut restored = 0;
         for chunk in leases.chunks(CHUNK) {

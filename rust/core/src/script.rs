@@ -110,6 +110,14 @@ verb!(
     ROUSE keeps, "rouse", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
 );
 verb!(
+    /// Replace the policy of a queue.
+    SET_POLICY grows, "set_policy", ["generation", "lane-policy"]
+);
+verb!(
+    /// What there is in the lanes.
+    LANES keeps, "lanes", ["generation", "lane-queue", "lane-turns", "lane-parked", "lane-used", "lane-classes"]
+);
+verb!(
     /// Hold the maintenance duty.
     DUTY keeps, "duty", ["duty"]
 );
@@ -123,7 +131,7 @@ verb!(
 );
 
 /// Every script there is.
-pub static VERBS: [&Verb; 18] = [
+pub static VERBS: [&Verb; 20] = [
     &ENQUEUE,
     &REQUEUE,
     &LEASE,
@@ -139,6 +147,8 @@ pub static VERBS: [&Verb; 18] = [
     &GENERATION,
     &PAUSE,
     &ROUSE,
+    &SET_POLICY,
+    &LANES,
     &DUTY,
     &PRESENT,
     &RESIGN,

@@ -42,7 +42,7 @@ async fn a_beat_leaves_a_silent_connection_before_its_leases_end() {
     let (store, _) = Store::connect(options.clone(), Arc::clone(&held)).await.unwrap();
     store.set_generation(Q).await.unwrap();
     store.enqueue(Q, &[job("a", 3)]).await.unwrap();
-    store.lease(Q, 1).await.unwrap();
+    store.lease(Q, 1, "").await.unwrap();
     let (events, told) = sink();
     let heartbeat =
         Heartbeat::start(options.clone(), Arc::clone(&held), events, Rhythm::new(100, 1_000), "{}").unwrap();
@@ -95,7 +95,7 @@ async fn memory_that_ran_out_refuses_new_jobs_and_costs_no_lease() {
     store.enqueue(Q, &jobs).await.unwrap();
     let held = Store::held_for(&options);
     let (worker, _) = Store::connect(options.clone(), Arc::clone(&held)).await.unwrap();
-    worker.lease(Q, 4).await.unwrap();
+    worker.lease(Q, 4, "").await.unwrap();
     let mut raw = server.raw();
     let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1mb").query(&mut raw).unwrap();
     let (events, told) = sink();
@@ -104,11 +104,11 @@ async fn memory_that_ran_out_refuses_new_jobs_and_costs_no_lease() {
     let error = store.enqueue(Q, &[job("z", 3)]).await.unwrap_err();
     assert!(matches!(&error, Error::Refused { reason, .. } if reason.contains("OOM")), "{error}");
     assert!(!raw.hexists::<_, _, bool>(format!("{}:{{{Q}}}:jobs", options.prefix), "z").unwrap());
-    assert_eq!(worker.lease(Q, 1).await.unwrap().leases.len(), 1);
+    assert_eq!(worker.lease(Q, 1, "").await.unwrap().leases.len(), 1);
     assert_eq!(worker.acknowledge(Q, &[("j00".into(), 1)]).await.unwrap(), 1);
     worker.bury(Q, &[("j01".into(), 1)]).await.unwrap();
     worker.rescue(Q, 10, 1_000).await.unwrap();
-    worker.restore(Q, &[("r".into(), 4)], false).await.unwrap();
+    worker.restore(Q, &[("r".into(), 4)], false, &[] as &[Descriptor]).await.unwrap();
     assert_eq!(worker.duty(Q, 1_000).await.unwrap(), 0);
     worker.cancel_running(Q, "j02", 1, "one").await.unwrap();
     wait_for(&told, |event| matches!(event, Event::Cancel { job_id, .. } if job_id == "j02"));
@@ -138,7 +138,7 @@ async fn jobs_that_a_lease_made_ready_and_left_wake_the_idle() {
     let (busy, _) = server.store_of(&Options { worker_id: "two".into(), ..options.clone() }).await;
     idle.set_generation(Q).await.unwrap();
     let (_inbox, told) = listening(&options);
-    assert!(idle.lease(Q, 10).await.unwrap().exhausted);
+    assert!(idle.lease(Q, 10, "").await.unwrap().exhausted);
     let mut raw = server.raw();
     let (seconds, micros): (i64, i64) = redis::cmd("TIME").query(&mut raw).unwrap();
     let due = seconds * 1_000 + micros / 1_000 + 50;
@@ -148,7 +148,7 @@ async fn jobs_that_a_lease_made_ready_and_left_wake_the_idle() {
         let (seconds, micros): (i64, i64) = redis::cmd("TIME").query(&mut raw).unwrap();
         seconds * 1_000 + micros / 1_000 >= due
     });
-    assert_eq!(ids(&busy.lease(Q, 1).await.unwrap()), ["j0"]);
+    assert_eq!(ids(&busy.lease(Q, 1, "").await.unwrap()), ["j0"]);
     wait_for(&told, |event| matches!(event, Event::Wake { queue } if queue == Q));
 }
 
@@ -159,7 +159,7 @@ async fn a_rebuild_wakes_nobody() {
     let (store, _) = server.store_of(&options).await;
     store.set_generation(Q).await.unwrap();
     let (_inbox, told) = listening(&options);
-    assert!(store.lease(Q, 10).await.unwrap().exhausted);
+    assert!(store.lease(Q, 10, "").await.unwrap().exhausted);
     assert_eq!(store.rebuild(Q, &[job("a", 3)]).await.unwrap().woken, 0);
     // what is told of first, a moment later, is the push that may be leased
     assert_eq!(store.enqueue(Q, &[job("b", 3)]).await.unwrap().woken, 1);
@@ -174,7 +174,7 @@ async fn the_forgotten_are_roused_as_far_as_there_is_work() {
     let (store, _) = server.store_of(&options).await;
     store.set_generation(Q).await.unwrap();
     let (_inbox, told) = listening(&options);
-    assert!(store.lease(Q, 10).await.unwrap().exhausted);
+    assert!(store.lease(Q, 10, "").await.unwrap().exhausted);
     let _: () = redis::cmd("FLUSHALL").query(&mut server.raw()).unwrap();
     store.rebuild(Q, &[job("a", 3)]).await.unwrap();
     assert!(matches!(store.rouse(Q, &["one".into()]).await, Err(Error::NoGeneration { .. })));
@@ -182,7 +182,7 @@ async fn the_forgotten_are_roused_as_far_as_there_is_work() {
     // one job, so one worker; "gone" has no inbox and is passed over
     assert_eq!(store.rouse(Q, &["gone".into(), "one".into()]).await.unwrap(), 1);
     wait_for(&told, |event| matches!(event, Event::Wake { queue } if queue == Q));
-    assert_eq!(ids(&store.lease(Q, 1).await.unwrap()), ["a"]);
+    assert_eq!(ids(&store.lease(Q, 1, "").await.unwrap()), ["a"]);
     // nothing is ready: they are entered, and the next push wakes them
     assert_eq!(store.rouse(Q, &["one".into()]).await.unwrap(), 0);
     assert_eq!(store.enqueue(Q, &[job("b", 3)]).await.unwrap().woken, 1);

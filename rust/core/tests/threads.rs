@@ -22,7 +22,7 @@ async fn leases_are_extended_for_as_long_as_the_thread_beats() {
     store.enqueue(Q, &[job("a", 3)]).await.unwrap();
     let (events, told) = sink();
     let heartbeat = Heartbeat::start(options.clone(), Arc::clone(&held), events, Rhythm::new(50, 500), "{}").unwrap();
-    store.lease(Q, 1).await.unwrap();
+    store.lease(Q, 1, "").await.unwrap();
     let deadline = |raw: &mut redis::Connection| -> Option<f64> {
         raw.zscore(format!("{}:{{{Q}}}:processing-queue", options.prefix), "a:1").unwrap()
     };
@@ -49,7 +49,7 @@ async fn trust_ends_by_itself_when_the_server_is_gone() {
     store.enqueue(Q, &[job("a", 3)]).await.unwrap();
     let (events, told) = sink();
     let heartbeat = Heartbeat::start(options, Arc::clone(&held), events, Rhythm::new(50, 500), "{}").unwrap();
-    store.lease(Q, 1).await.unwrap();
+    store.lease(Q, 1, "").await.unwrap();
     server.kill();
     wait_for(&told, |event| matches!(event, Event::Lost { .. }));
     heartbeat.stop();
@@ -65,11 +65,11 @@ async fn a_lease_outlives_a_loss_of_the_queue_until_its_trust_ends() {
     store.enqueue(Q, &[job("a", 3)]).await.unwrap();
     let (events, told) = sink();
     let heartbeat = Heartbeat::start(options, Arc::clone(&held), events, Rhythm::new(50, 500), "{}").unwrap();
-    store.lease(Q, 1).await.unwrap();
+    store.lease(Q, 1, "").await.unwrap();
     let _: () = redis::cmd("FLUSHALL").query(&mut server.raw()).unwrap();
     wait_for(&told, |event| matches!(event, Event::NoGeneration { queue } if queue == Q));
     assert_eq!(held.len(), 1);
-    store.restore(Q, &[("a".into(), 1)], true).await.unwrap();
+    store.restore(Q, &[("a".into(), 1)], true, &[] as &[tenure_core::Descriptor]).await.unwrap();
     store.set_generation(Q).await.unwrap();
     heartbeat.stop();
     assert_eq!(held.len(), 1);
@@ -85,7 +85,7 @@ async fn a_cancellation_comes_by_the_beat_where_the_inbox_is_deaf() {
     store.enqueue(Q, &[job("a", 3)]).await.unwrap();
     let (events, told) = sink();
     let heartbeat = Heartbeat::start(options, held, events, Rhythm::new(50, 500), "{}").unwrap();
-    store.lease(Q, 1).await.unwrap();
+    store.lease(Q, 1, "").await.unwrap();
     assert_eq!(store.cancel_running(Q, "a", 1, "one").await.unwrap(), 0);
     wait_for(&told, |event| matches!(event, Event::Cancel { job_id, fence: 1, .. } if job_id == "a"));
     heartbeat.stop();
@@ -115,8 +115,8 @@ async fn an_enqueue_wakes_at_most_as_many_workers_as_it_brought_jobs() {
     let (other, _) = server.store_of(&other_options).await;
     // one hears, the other is dead: it is idle by its last word, but nobody listens
     let (_inbox, told) = listening(&options);
-    assert!(store.lease(Q, 2).await.unwrap().exhausted);
-    other.lease(Q, 50).await.unwrap();
+    assert!(store.lease(Q, 2, "").await.unwrap().exhausted);
+    other.lease(Q, 50, "").await.unwrap();
     assert_eq!(store.depths(Q).await.unwrap().idle, 2);
     let pushed = store.enqueue(Q, &[job("a", 3)]).await.unwrap();
     assert_eq!(pushed.woken, 1);
@@ -124,7 +124,7 @@ async fn an_enqueue_wakes_at_most_as_many_workers_as_it_brought_jobs() {
     // nobody is idle any more: nobody is woken
     assert_eq!(store.enqueue(Q, &[job("b", 3), job("c", 3)]).await.unwrap().woken, 0);
     // its slots are full: it is not entered as idle
-    assert!(!store.lease(Q, 3).await.unwrap().exhausted);
+    assert!(!store.lease(Q, 3, "").await.unwrap().exhausted);
     assert_eq!(store.depths(Q).await.unwrap().idle, 0);
 }
 
@@ -176,8 +176,8 @@ async fn the_workers_of_a_process_share_a_beat_and_each_hears_of_its_own() {
             Heartbeat::start(options.clone(), Arc::clone(held), Arc::clone(events), rhythm, &profile).unwrap()
         })
         .collect();
-    workers[0].3.lease(Q, 1).await.unwrap();
-    workers[1].3.lease(Q, 1).await.unwrap();
+    workers[0].3.lease(Q, 1, "").await.unwrap();
+    workers[1].3.lease(Q, 1, "").await.unwrap();
 
     let names: Vec<String> = ["one", "two", "three", "four"].map(Into::into).into();
     let length =
@@ -237,13 +237,13 @@ async fn who_is_passed_over_is_woken_when_it_asks_again() {
     let options = server.options("one");
     let (store, _) = Store::connect(options.clone(), Store::held_for(&options)).await.unwrap();
     store.set_generation(Q).await.unwrap();
-    store.lease(Q, 1).await.unwrap();
+    store.lease(Q, 1, "").await.unwrap();
     let idle = async || store.depths(Q).await.unwrap().idle;
     assert_eq!(idle().await, 1);
     assert_eq!(store.pass_over(Q, &["two".into()]).await.unwrap(), 0);
     assert_eq!(store.pass_over(Q, &["one".into(), "two".into()]).await.unwrap(), 1);
     assert_eq!(idle().await, 0);
-    store.lease(Q, 1).await.unwrap();
+    store.lease(Q, 1, "").await.unwrap();
     assert_eq!(idle().await, 1);
 }
 
@@ -295,7 +295,7 @@ async fn a_wake_up_is_passed_on_to_who_is_idle_as_well() {
     let (store, _) = server.store_of(&options).await;
     let (other, _) = server.store_of(&idle).await;
     store.set_generation(Q).await.unwrap();
-    assert_eq!(other.lease(Q, 1).await.unwrap().leases.len(), 0);
+    assert_eq!(other.lease(Q, 1, "").await.unwrap().leases.len(), 0);
     let (_inbox, told) = listening(&idle);
     assert_eq!(store.rouse(Q, &[]).await.unwrap(), 0, "nothing is ready");
     let mut raw = server.raw();

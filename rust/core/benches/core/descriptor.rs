@@ -20,6 +20,7 @@ pub fn descriptor(job_id: String) -> Descriptor {
         payload: vec![b'x'; 200],
         payload_format: "json".to_owned(),
         mode: "before".to_owned(),
+        attributes: tenure_core::Attributes::default(),
     }
 }
 

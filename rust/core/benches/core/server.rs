@@ -35,7 +35,7 @@ fn round(runtime: &Runtime, store: &Store, measured: &str) -> Duration {
         let began = Instant::now();
         assert_eq!(store.enqueue(QUEUE, &jobs).await.unwrap().ready, JOBS);
         let pushed = Instant::now();
-        let leases = store.lease(QUEUE, JOBS).await.unwrap().leases;
+        let leases = store.lease(QUEUE, JOBS, "").await.unwrap().leases;
         let taken = Instant::now();
         let held: Vec<JobFence> = leases.into_iter().map(|lease| (lease.job.job_id, lease.fence)).collect();
         let ending = Instant::now();

@@ -161,6 +161,7 @@ pub fn job(id: &str, priority: u8) -> Descriptor {
         payload: b"{}\nwith a line".to_vec(),
         payload_format: "json".to_owned(),
         mode: "before".to_owned(),
+        attributes: tenure_core::Attributes::default(),
     }
 }
 
