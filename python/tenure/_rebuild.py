@@ -147,8 +147,11 @@ class Rebuilder:
                 await self._engine.rebuild(queue, descriptors)
             pushed += ids
         await declare_built(self._database, self._engine, queue)
-        if not await follow_policy(self._engine, queue, await load_policy(self._database, queue)):
-            return  # changed meanwhile, and the queue forgotten: it is built once more
+        if (since := await load_policy(self._database, queue)) != policy:
+            # What was changed meanwhile was told to a queue that was not built. Forgotten by this, it is built again.
+            if not await follow_policy(self._engine, queue, since):
+                return
+            laned = lanes_all(since)
         await self._forget_cancelled(queue, list(pushed))
         # Jobs committed behind the page that would have had them, whose pushes were refused.
         await mend_recent(

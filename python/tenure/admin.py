@@ -302,8 +302,8 @@ class Admin:
     async def _lane_depths(self, queue: str) -> tuple[int | None, int | None]:
         try:
             depths = await self._engine.depths(queue)
-        except (NoGeneration, StoreUnavailable):
-            return None, None
+        except (NoGeneration, StoreUnavailable, ValueError):
+            return None, None  # the last one for a row whose queue no library would have written
         return depths.laned, depths.parked
 
     async def overview(self, seconds: float = 10.0) -> Overview:

@@ -2,8 +2,7 @@
 -- sent again after an unknown outcome. Where all jobs have one profile ($19), its columns hold one element each, else one for each
 -- job. Other arrays that are shorter than that of the ids stand for defaults. run_at: a given time, or the server's now plus a
 -- delay. What few jobs have is one JSON object, `rare`, and unique keys ($20) are completed by the number of their window, if they have one.
--- No job has a higher priority than its tenant may.
--- Returns how many were new, their ids only if not all were, the time, and the highest priorities of the tenants that have one.
+-- Returns how many were new, their ids only if not all were, the time, and the highest priorities that tenants may have.
 WITH inserted AS (
     INSERT INTO {schema}.jobs (
         job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
@@ -15,7 +14,7 @@ WITH inserted AS (
         CASE WHEN $19::boolean THEN (SELECT ($7::text[])[1]) ELSE u.job_type END,
         CASE WHEN $19::boolean THEN (SELECT ($8::text[])[1]) ELSE u.queue END,
         CASE WHEN $19::boolean THEN (SELECT ($9::text[])[1]) ELSE u.payload_format END,
-        CASE WHEN given.rare->>'tenant' IS NULL THEN p.priority ELSE {schema}.tenant_priority(given.rare->>'tenant', p.priority) END,
+        CASE WHEN given.rare->>'tenant' IS NULL THEN given.priority ELSE {schema}.tenant_priority(given.rare->>'tenant', given.priority) END,
         CASE WHEN $19::boolean THEN (SELECT ($11::text[])[1]) ELSE u.mode END,
         CASE WHEN $19::boolean THEN (SELECT ($12::int[])[1]) ELSE u.max_retries END,
         CASE WHEN $19::boolean THEN (SELECT ($13::int[])[1]) ELSE u.timeout_ms END,
@@ -32,12 +31,7 @@ WITH inserted AS (
         CASE WHEN u.unique_key IS NOT NULL THEN u.unique_key || COALESCE('@' || w.number, '') END,
         CASE WHEN u.unique_key IS NOT NULL THEN given.rare->>'unique_until' END,
         CASE WHEN u.unique_key IS NOT NULL THEN (given.rare->>'unique_hold_ms')::bigint END,
-        t.expires_at,
-        t.deadline_at,
-        given.rare->>'tenant',
-        given.rare->>'requires',
-        given.rare->>'limit_key',
-        (given.rare->>'cost')::int
+        t.expires_at, t.deadline_at, given.rare->>'tenant', given.rare->>'requires', given.rare->>'limit_key', (given.rare->>'cost')::int
     FROM unnest(
         $1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::boolean[], $6::boolean[], $7::text[], $8::text[], $9::text[],
         $10::smallint[], $11::text[], $12::int[], $13::int[], $14::text[], $15::text[], $16::timestamptz[], $17::bigint[],
@@ -49,14 +43,11 @@ WITH inserted AS (
     CROSS JOIN LATERAL (
         SELECT CASE WHEN $19::boolean THEN (SELECT ($16::timestamptz[])[1]) ELSE u.run_at END AS at,
             CASE WHEN $19::boolean THEN (SELECT ($17::bigint[])[1]) ELSE u.delay_ms END AS delay_ms,
-            CASE WHEN $19::boolean THEN (SELECT ($18::text[])[1]::jsonb) ELSE u.rare::jsonb END AS rare
+            CASE WHEN $19::boolean THEN (SELECT ($18::text[])[1]::jsonb) ELSE u.rare::jsonb END AS rare,
+            CASE WHEN $19::boolean THEN (SELECT ($10::smallint[])[1]) ELSE u.priority END AS priority
     ) AS given
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN $19::boolean THEN (SELECT ($10::smallint[])[1]) ELSE u.priority END AS priority
-    ) AS p
-    CROSS JOIN LATERAL (
-        SELECT floor(extract(epoch FROM now()) * 1000 / (given.rare->>'window_ms')::bigint)::bigint
-            + (given.rare->>'windows_ahead')::int AS number
+        SELECT floor(extract(epoch FROM now()) * 1000 / (given.rare->>'window_ms')::bigint)::bigint + (given.rare->>'windows_ahead')::int AS number
     ) AS w
     CROSS JOIN LATERAL (
         SELECT CASE
@@ -84,8 +75,6 @@ SELECT
     count(*)::int AS inserted,
     (extract(epoch FROM now()) * 1000)::bigint AS now_ms,
     CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_agg(job_id) END AS job_ids,
-    CASE WHEN count(tenant) > 0 THEN (
-        SELECT jsonb_object_agg(t.tenant, t.max_priority) FROM {schema}.tenants AS t
-        WHERE t.max_priority IS NOT NULL AND t.tenant IN (SELECT i.tenant FROM inserted AS i)
-    ) END AS most
+    CASE WHEN count(tenant) > 0 THEN (SELECT jsonb_object_agg(t.tenant, t.max_priority) FROM {schema}.tenants AS t
+        WHERE t.max_priority IS NOT NULL AND t.tenant = ANY(array_agg(inserted.tenant) FILTER (WHERE inserted.tenant IS NOT NULL))) END AS most
 FROM inserted
