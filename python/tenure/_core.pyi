@@ -368,7 +368,7 @@ class Core:
         limits again.
         """
     def set_policy(self, done: Future[str], queue: str, fields: dict[str, str], building: bool) -> None:
-        """Replace the policy of a queue, whose fields are those of `rust/core/src/policy.rs`: `set`; `same` if it stood;
+        """Replace the policy of a queue, whose fields `rust/core/src/policy.rs` lists: `set`; `same` if it stood;
         `rebuild` if nothing was changed because the queue has to be forgotten first, for jobs stand or run that it
         would not count. With `building` the queue need not be built, and what it is built with counts from the first.
         """
