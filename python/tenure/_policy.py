@@ -84,11 +84,3 @@ class Limited(msgspec.Struct, frozen=True):
             tenants=any(scope[0] == "quota" or scope[1] == "tenant" for scope in scopes),
             keys=any(scope[:2] == ["limit", "key"] for scope in scopes),
         )
-
-
-def lanes_all(policy: dict[str, str]) -> bool:
-    """Whether jobs without attributes of their own may stand in lanes under a policy."""
-    return any(
-        field == "order" or field.startswith(("limit|queue", "limit|type", "rate|queue", "rate|type"))
-        for field in policy
-    )

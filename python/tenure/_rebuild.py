@@ -14,7 +14,7 @@ import msgspec
 
 from tenure._engine import NoGeneration
 from tenure._pauses import declare_built
-from tenure._policy import Limited, follow_policy, lanes_all, load_policy
+from tenure._policy import Limited, follow_policy, load_policy
 from tenure._publish import load_descriptors
 from tenure._reconcile import (
     FIRST_ID,
@@ -122,7 +122,7 @@ class Rebuilder:
         policy = await load_policy(self._database, queue)
         if policy:
             await self._engine.set_policy(queue, policy, building=True)
-        limited, laned = Limited.by(policy), lanes_all(policy)
+        limited, laned = Limited.by(policy), bool(policy)
         while True:
             rows = await self._database.fetch("live_page", queue, after, PAGE, NOT_AT_ALL)
             waiting = [str(row["job_id"]) for row in rows if row["status"] != "PROCESSING"]
@@ -151,7 +151,7 @@ class Rebuilder:
             # What was changed meanwhile was told to a queue that was not built. Forgotten by this, it is built again.
             if not await follow_policy(self._engine, queue, since):
                 return
-            laned = lanes_all(since)
+            laned = bool(since)
         await self._forget_cancelled(queue, list(pushed))
         # Jobs committed behind the page that would have had them, whose pushes were refused.
         await mend_recent(
@@ -199,5 +199,5 @@ class Rebuilder:
                 return
 
     async def _mend(self, queue: str) -> int:
-        laned = lanes_all(await load_policy(self._database, queue))
+        laned = bool(await load_policy(self._database, queue))
         return await mend_recent(self._database, self._engine, queue, 10 * _RECENT, NOT_AT_ALL, laned=laned)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tenure._pauses import follow
-from tenure._policy import follow_policy, lanes_all, load_policy
+from tenure._policy import follow_policy, load_policy
 from tenure._publish import load_descriptors, load_running
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ async def restore(
 ) -> int:
     """Give those of these rows that run, and have no lease in Redis, one of full length; how many run.
 
-    What they hold of limits is counted again: of those with attributes, or, where the queue's policy has all jobs in
-    lanes (`laned`), of all.
+    What they hold of limits is counted again: of those with attributes, or, where the queue has a policy (`laned`), of
+    all.
     """
     running = [row for row in rows if row["status"] == "PROCESSING"]
     counted = [str(row["job_id"]) for row in running if laned or row["attributed"]]
@@ -145,7 +145,7 @@ class Reconciler:
             logger.info("a queue is built again under another policy: %s", self._queue)
             self._rebuild(self._queue)
             return 0
-        laned = lanes_all(policy)
+        laned = bool(policy)
         if began < self._again:
             pushed = await mend_recent(
                 self._database, self._engine, self._queue, _RECENT, first_id=first_id_since(_YOUNG), laned=laned
