@@ -146,7 +146,9 @@ class Rebuilder:
             for descriptors in (await load_descriptors(self._database, ids)).values():
                 await self._engine.rebuild(queue, descriptors)
             pushed += ids
-        await declare_built(self._database, self._engine, queue)
+        if not await declare_built(self._database, self._engine, queue, policy):
+            logger.warning("lost while it was rebuilt: %s", queue)
+            return
         if (since := await load_policy(self._database, queue)) != policy:
             # What was changed meanwhile was told to a queue that was not built. Forgotten by this, it is built again.
             if not await follow_policy(self._engine, queue, since):

@@ -108,6 +108,7 @@ async def test_no_job_is_more_urgent_than_its_tenant_may_be(app, work, open_app,
     assert [(await job.info()).priority for job in (*jobs, low, other)] == [2, 2, 3, 1, 5]
     engine = app._stores.engine
     await eventually(lambda: _jobs(app, 5))
+    await app._stores.rebuilder.settled()
     leased = {lease.job_id: lease.priority for lease in (await engine.lease("default", 10)).leases}
     assert leased == {jobs[0].id: 2, jobs[1].id: 2, jobs[2].id: 3, low.id: 1, other.id: 5}
 
