@@ -117,27 +117,9 @@ class Rebuilder:
 
     async def _build(self, queue: str) -> None:
         began = time.monotonic()
-        after, jobs, leases = FIRST_ID, 0, 0
-        pushed: deque[str] = deque(maxlen=MOST_RECENT)
         policy = await load_policy(self._database, queue)
-        if policy:
-            await self._engine.set_policy(queue, policy, building=True)
-        limited, laned = Limited.by(policy), bool(policy)
-        while True:
-            rows = await self._database.fetch("live_page", queue, after, PAGE, NOT_AT_ALL)
-            waiting = [str(row["job_id"]) for row in rows if row["status"] != "PROCESSING"]
-            if limited is not None and waiting:
-                waiting = await self._raised(queue, waiting, limited)
-            for descriptors in (await load_descriptors(self._database, waiting)).values():
-                await self._engine.rebuild(queue, descriptors)
-            # Their workers go on: they get a lease of full length, and whoever is dead does not extend it.
-            leases += await restore(self._database, self._engine, queue, rows, laned=laned, rebuilding=True)
-            jobs += len(waiting)
-            pushed += waiting
-            if len(rows) < PAGE:
-                break
-            after = str(rows[-1]["job_id"])
-            await self._engine.duty(queue, _DUTY_MS)
+        pushed: deque[str] = deque(maxlen=MOST_RECENT)
+        jobs, leases = await self._put_all(queue, policy, pushed)
         # Jobs that changed behind the page that has them stand there as they were, a retried one for its old time:
         # while nobody can lease, they are put where they belong.
         changed = timedelta(seconds=time.monotonic() - began + _COMMITS_WITHIN)
@@ -149,21 +131,41 @@ class Rebuilder:
         if not await declare_built(self._database, self._engine, queue, policy):
             logger.warning("lost while it was rebuilt: %s", queue)
             return
-        if (since := await load_policy(self._database, queue)) != policy:
-            # What was changed meanwhile was told to a queue that was not built. Forgotten by this, it is built again.
-            if not await follow_policy(self._engine, queue, since):
-                return
-            laned = bool(since)
+        since = await load_policy(self._database, queue)
+        # What was changed meanwhile was told to a queue that was not built. Forgotten by this, it is built again.
+        if since != policy and not await follow_policy(self._engine, queue, since):
+            return
         await self._forget_cancelled(queue, list(pushed))
         # Jobs committed behind the page that would have had them, whose pushes were refused.
-        await mend_recent(
-            self._database, self._engine, queue, time.monotonic() - began + _RECENT, NOT_AT_ALL, laned=laned
-        )
+        behind = time.monotonic() - began + _RECENT
+        await mend_recent(self._database, self._engine, queue, behind, NOT_AT_ALL, laned=bool(since))
         # Who was idle is forgotten too: nobody would be woken until each looks by itself.
         workers = await self._database.fetch("workers_of_queue", queue)
         await self._engine.rouse(queue, [str(row["worker_id"]) for row in workers])
         seconds = time.monotonic() - began
         logger.info("queue rebuilt: %s, jobs %d, leases %d, %.3f s", queue, jobs, leases, seconds)
+
+    async def _put_all(self, queue: str, policy: dict[str, str], pushed: deque[str]) -> tuple[int, int]:
+        """Put every live job, page by page, under the queue's policy; how many wait, and how many run."""
+        jobs, leases, after = 0, 0, FIRST_ID
+        if policy:
+            await self._engine.set_policy(queue, policy, building=True)
+        limited = Limited.by(policy)
+        while True:
+            rows = await self._database.fetch("live_page", queue, after, PAGE, NOT_AT_ALL)
+            waiting = [str(row["job_id"]) for row in rows if row["status"] != "PROCESSING"]
+            if limited is not None and waiting:
+                waiting = await self._raised(queue, waiting, limited)
+            for descriptors in (await load_descriptors(self._database, waiting)).values():
+                await self._engine.rebuild(queue, descriptors)
+            # Their workers go on: they get a lease of full length, and whoever is dead does not extend it.
+            leases += await restore(self._database, self._engine, queue, rows, laned=bool(policy), rebuilding=True)
+            jobs += len(waiting)
+            pushed += waiting
+            if len(rows) < PAGE:
+                return jobs, leases
+            after = str(rows[-1]["job_id"])
+            await self._engine.duty(queue, _DUTY_MS)
 
     async def _raised(self, queue: str, job_ids: list[str], limited: Limited) -> list[str]:
         """Raise the fences of waiting jobs under a limit, and say which still wait. A lease of one that was taken

@@ -139,12 +139,12 @@ class Reconciler:
             StoreUnavailable: a store is away.
         """
         began = time.monotonic()
-        await follow(self._database, self._engine, self._queue)
         policy = await load_policy(self._database, self._queue)
         if not await follow_policy(self._engine, self._queue, policy):
             logger.info("a queue is built again under another policy: %s", self._queue)
             self._rebuild(self._queue)
             return 0
+        await follow(self._database, self._engine, self._queue)
         laned = bool(policy)
         if began < self._again:
             pushed = await mend_recent(

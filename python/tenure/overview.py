@@ -103,7 +103,7 @@ async def look(database: Database, engine: Engine, workers: Sequence[WorkerInfo]
     names = sorted({*rows, *(queue for worker in workers for queue in worker.queues)})
     samples = await engine.beats([worker.worker_id for worker in workers])
     queues = await asyncio.gather(*(_queue(engine, name, workers, rows.get(name)) for name in names))
-    nobodys, full = await _lanes(database, engine, queues, workers)
+    nobodys, full = await _lanes(database, engine, names, workers)
     return Overview(
         at=datetime.now(UTC),
         seconds=seconds,
@@ -115,19 +115,21 @@ async def look(database: Database, engine: Engine, workers: Sequence[WorkerInfo]
 
 
 async def _lanes(
-    database: Database, engine: Engine, queues: Sequence[QueueOverview], workers: Sequence[WorkerInfo]
+    database: Database, engine: Engine, names: Sequence[str], workers: Sequence[WorkerInfo]
 ) -> tuple[list[Unplaceable], list[LimitUse]]:
-    """What there is to say of lanes; of queues that have none, nothing is asked."""
+    """What there is to say of lanes, of queues that nobody serves too; those that have none are asked for depths."""
     limits = [msgspec.convert(dict(row), Limit) for row in await database.fetch("list_limits", None)]
     limited = {one.queue for one in limits}
     nobodys: list[Unplaceable] = []
     full: list[LimitUse] = []
-    for one in queues:
-        if one.laned or one.parked or one.queue in limited:
-            with suppress(NoGeneration):
-                lanes = await engine.lanes(one.queue)
-                nobodys += await unplaceable(database, one.queue, lanes.classes, workers)
-                full += uses(one.queue, lanes, limits)
+    for queue in sorted({*names, *limited, *(row["queue"] for row in await database.fetch("waiting_queues"))}):
+        # not built: its jobs are nobody's yet; the name of a row that no library wrote is none
+        with suppress(NoGeneration, ValueError):
+            depths = await engine.depths(queue)
+            if depths.laned or depths.parked or queue in limited:
+                lanes = await engine.lanes(queue)
+                nobodys += await unplaceable(database, queue, lanes.classes, workers)
+                full += uses(queue, lanes, limits)
     return nobodys, full
 
 
