@@ -54,6 +54,8 @@ GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT (job_
 GRANT SELECT (worker_id, status, queues, concurrency, resources) ON :"schema".workers TO :"producer";
 GRANT SELECT ON :"schema".paused_queues, :"schema".tenants, :"schema".limits, :"schema".queue_policies TO :"producer", :"worker";
 GRANT EXECUTE ON FUNCTION :"schema".tenant_priority(text, smallint) TO :"producer", :"worker", :"replacer";
+-- noting that a queue has tenants
+GRANT INSERT (queue) ON :"schema".queue_policies TO :"worker";
 -- It only raises fences, of jobs that wait: the right to write them is nobody's but the worker's.
 GRANT EXECUTE ON FUNCTION :"schema".raise_fences(uuid[], boolean, text[], boolean, boolean)
     TO :"producer", :"worker", :"operator";

@@ -56,13 +56,14 @@ class Enqueued(msgspec.Struct, frozen=True):
 
 
 class Inserted(msgspec.Struct, frozen=True):
-    """What a batch did: the server's time, the ids that were new where not all were, and the highest priorities of
-    those tenants of the batch that have one.
+    """What a batch did: the server's time, the ids that were new where not all were, the highest priorities of those
+    tenants of the batch that have one, and which queues are in the order of deadlines, where it has some.
     """
 
     now_ms: int
     only: set[str] | None
     most: dict[str, int]
+    by_deadline: list[str]
 
     def has(self, job: NewJob) -> bool:
         """Whether this job was new."""
@@ -252,7 +253,8 @@ class Enqueuer:
         [row] = await self._database.fetch("enqueue", *columns, connection=connection)
         whole = row["inserted"] == len(jobs)
         only = None if whole else {str(job_id) for job_id in row["job_ids"] or ()}
-        return Inserted(row["now_ms"], only, msgspec.json.decode(row["most"]) if row["most"] else {})
+        most = msgspec.json.decode(row["most"]) if row["most"] else {}
+        return Inserted(row["now_ms"], only, most, row["by_deadline"] or [])
 
     async def _enqueued(
         self, jobs: Sequence[NewJob], inserted: Inserted, connection: Connection | None
@@ -371,7 +373,7 @@ def _descriptor(job: NewJob, inserted: Inserted) -> Descriptor:
         requires=rare.get("requires", ""),
         limit_key=rare.get("limit_key", ""),
         cost=rare.get("cost", 1000),
-        deadline_ms=_deadline_ms(rare, inserted.now_ms),
+        deadline_ms=_deadline_ms(rare, inserted.now_ms) if profile.queue in inserted.by_deadline else 0,
     )
 
 

@@ -139,6 +139,7 @@ class Reconciler:
             StoreUnavailable: a store is away.
         """
         began = time.monotonic()
+        await self._database.fetch("adopt_tenants", self._queue)
         policy = await load_policy(self._database, self._queue)
         if not await follow_policy(self._engine, self._queue, policy):
             logger.info("a queue is built again under another policy: %s", self._queue)

@@ -46,7 +46,8 @@ class Tenants:
 
         Args:
             tenant: its name.
-            weight: 0.001 to 1,000. Defaults to 1.
+            weight: 0.001 to 1,000; in a queue it counts from within seconds after its first job of a tenant. Defaults
+                to 1.
             max_priority: 1 to 5, for jobs enqueued from now on. Defaults to none.
 
         Raises:
@@ -72,5 +73,7 @@ class Tenants:
         return removed
 
     async def _tell(self) -> None:
+        for row in await self._database.fetch("waiting_queues"):
+            await self._database.fetch("adopt_tenants", row["queue"])
         for row in await self._database.fetch("policy_queues"):
             await tell(self._database, self._engine, self._rebuilder, row["queue"])

@@ -56,6 +56,15 @@ async def test_the_earliest_deadline_first(app, work, ran, open_app, eventually)
     assert await drained(app, 4, eventually, ran) == ["first", "second", "third", "none"]
 
 
+async def test_a_deadline_alone_needs_no_lane(app, work, open_app, eventually):
+    await open_app(app)
+    await work.options(deadline_in=900).enqueue("x")
+    await app._stores.rebuilder.settled()
+    await eventually(lambda: _ready(app, 1))
+    depths = await app._stores.engine.depths("default")
+    assert (depths.medium, depths.laned) == (1, 0)
+
+
 async def test_who_has_waited_long_outranks_who_is_urgent(app, work, ran, open_app, eventually):
     await open_app(app)
     await app.admin.queues.pause("default")

@@ -8,6 +8,8 @@ from collections import Counter
 import pytest
 
 from tenure import Unique
+from tenure._engine import NoGeneration
+from tenure._reconcile import Reconciler
 from tenure.errors import InvalidInput
 
 
@@ -44,6 +46,7 @@ def worst_lag(order: list[str], shares: dict[str, float]) -> float:
 async def test_tenants_share_by_weight(app, work, ran, open_app, eventually):
     await open_app(app)
     await app.admin.queues.pause("default")
+    await app.admin.queues.fair("default", "jobs")  # a policy of its own
     await app.admin.tenants.set("a", weight=3)
     await app.admin.tenants.set("b", weight=1.5)
     for tenant in ("a", "b", "c"):
@@ -61,7 +64,7 @@ async def test_twenty_thousand_jobs_of_one_do_not_delay_ten_of_another(app, work
     await app.enqueue_many(requests(work, "large", 20_000))
     await eventually(lambda: _laned(app, 20_000), timeout=60.0)
     await app.enqueue_many(requests(work, "small", 10))
-    await eventually(lambda: _laned(app, 20_010))
+    await eventually(lambda: _laned(app, 20_010), timeout=60.0)
     async with app.worker(concurrency=10):
         await eventually(lambda: ran.count("small") == 10, timeout=60.0)
         order = list(ran)
@@ -84,6 +87,7 @@ async def test_cost_is_charged(app, work, ran, open_app, eventually):
 async def test_shares_hold_after_redis_was_lost(app, work, ran, open_app, raw_redis, eventually):
     await open_app(app)
     await app.admin.queues.pause("default")
+    await app.admin.queues.fair("default", "jobs")  # a policy of its own
     await app.admin.tenants.set("a", weight=3)
     for tenant in ("a", "b"):
         await app.enqueue_many(requests(work, tenant, 60))
@@ -96,6 +100,35 @@ async def test_shares_hold_after_redis_was_lost(app, work, ran, open_app, raw_re
         await app.admin.queues.resume("default")
         await eventually(lambda: len(ran) >= 60, timeout=60.0)
     assert worst_lag(ran[:60], {"a": 0.75, "b": 0.25}) <= 3
+
+
+async def test_weights_count_where_there_are_tenants_and_others_need_no_lanes(
+    app, work, ran, open_app, raw_redis, prefix, eventually
+):
+    await open_app(app)
+    await app.admin.tenants.set("a", weight=3)
+    stores = app._stores
+    plain, laned = (Reconciler(stores.database, stores.engine, queue, stores.rebuilder.request) for queue in "pl")
+    await work.options(queue="p").enqueue("x")
+    await work.options(queue="l", tenant="a").enqueue("a")
+    await stores.rebuilder.settled()
+    for reconciler in (plain, laned):
+        await eventually(lambda reconciler=reconciler: _looked(reconciler))
+    await stores.rebuilder.settled()
+    assert raw_redis.hget(f"{prefix}:{{l}}:lane-policy", "weight|a") == b"3"
+    assert not raw_redis.exists(f"{prefix}:{{p}}:lane-policy")
+    # and is changed there at once
+    await app.admin.tenants.set("a", weight=5)
+    assert raw_redis.hget(f"{prefix}:{{l}}:lane-policy", "weight|a") == b"5"
+    assert await app.admin.queues.policies() == []
+
+
+async def _looked(reconciler) -> bool:
+    try:
+        await reconciler.look()
+    except NoGeneration:
+        return False
+    return True
 
 
 async def test_no_job_is_more_urgent_than_its_tenant_may_be(app, work, open_app, eventually):

@@ -2,7 +2,7 @@
 -- sent again after an unknown outcome. Where all jobs have one profile ($19), its columns hold one element each, else one for each
 -- job. Other arrays that are shorter than that of the ids stand for defaults. run_at: a given time, or the server's now plus a
 -- delay. What few jobs have is one JSON object, `rare`, and unique keys ($20) are completed by the number of their window, if they have one.
--- Returns how many were new, their ids only if not all were, the time, and the highest priorities that tenants may have.
+-- Returns how many were new, their ids only if not all were, the time, the highest priorities that tenants may have, and queues by deadline.
 WITH inserted AS (
     INSERT INTO {schema}.jobs (
         job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
@@ -69,12 +69,11 @@ WITH inserted AS (
             ) END AS deadline_at
     ) AS t
     ON CONFLICT DO NOTHING
-    RETURNING job_id, tenant
+    RETURNING job_id, tenant, deadline_at
 )
-SELECT
-    count(*)::int AS inserted,
-    (extract(epoch FROM now()) * 1000)::bigint AS now_ms,
+SELECT count(*)::int AS inserted, (extract(epoch FROM now()) * 1000)::bigint AS now_ms,
     CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_agg(job_id) END AS job_ids,
     CASE WHEN count(tenant) > 0 THEN (SELECT jsonb_object_agg(t.tenant, t.max_priority) FROM {schema}.tenants AS t
-        WHERE t.max_priority IS NOT NULL AND t.tenant = ANY(array_agg(inserted.tenant) FILTER (WHERE inserted.tenant IS NOT NULL))) END AS most
+        WHERE t.max_priority IS NOT NULL AND t.tenant = ANY(array_agg(inserted.tenant) FILTER (WHERE inserted.tenant IS NOT NULL))) END AS most,
+    CASE WHEN count(deadline_at) > 0 THEN (SELECT array_agg(queue) FROM {schema}.queue_policies WHERE order_by = 'deadline') END AS by_deadline
 FROM inserted

@@ -1,5 +1,5 @@
 -- All that Redis must know of a queue's order, shares and limits, as fields and texts. What the live workers that serve it have
--- together is part of it only where tenants share by that.
+-- together is part of it only where tenants share by that; weights where there is anything of its own (`adopt_tenants.sql`).
 WITH policy AS (
     SELECT order_by, ageing_ms, shortest_factor, fair FROM {schema}.queue_policies WHERE queue = $1
 ), serving AS (
@@ -21,7 +21,10 @@ WHERE queue = $1 AND kind IN ('concurrency', 'rate')
 UNION ALL
 SELECT 'quota|' || name || '|' || resource, trim_scale(amount)::text FROM {schema}.limits WHERE queue = $1 AND kind = 'resource'
 UNION ALL
-SELECT 'weight|' || tenant, trim_scale(weight)::text FROM {schema}.tenants WHERE weight <> 1
+SELECT 'weight|' || tenant, trim_scale(weight)::text FROM {schema}.tenants
+WHERE weight <> 1 AND EXISTS (
+    SELECT FROM {schema}.queue_policies WHERE queue = $1 UNION ALL SELECT FROM {schema}.limits WHERE queue = $1 AND kind <> 'queued'
+)
 UNION ALL
 SELECT 'capacity|slots', sum(concurrency)::text FROM serving HAVING count(*) > 0
 UNION ALL

@@ -2,6 +2,6 @@
 SELECT job_id, job_type, priority, fence, attempts, max_retries, COALESCE(timeout_ms, 0) AS timeout_ms, ''::bytea AS payload,
     payload_format, mode, (extract(epoch FROM run_at) * 1000)::bigint AS run_at_ms, false AS ready,
     COALESCE(tenant, '') AS tenant, COALESCE(requires, '') AS requires, COALESCE(limit_key, '') AS limit_key,
-    COALESCE(cost, 1000) AS cost, COALESCE((extract(epoch FROM deadline_at) * 1000)::bigint, 0) AS deadline_ms
+    COALESCE(cost, 1000) AS cost
 FROM {schema}.jobs
 WHERE job_id = ANY($1::uuid[]) AND (status = 'PROCESSING') IS TRUE
