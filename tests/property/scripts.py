@@ -12,11 +12,20 @@ if TYPE_CHECKING:
 _LUA: Final = Path(__file__).parents[2] / "rust/core/lua"
 _CLOCK: Final = """local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)"""
+_FINE_CLOCK: Final = """local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]"""
+_LANE_ZSETS: Final = ("queue", "heads", "turns", "parked", "resume", "rates", "idle")
+_LANE_HASHES: Final = ("entries", "tenants", "used", "holds", "policy", "classes", "means")
 KEYS: Final = (
     *("generation", "high", "medium", "low", "scheduled", "processing", "rescue"),
     *("jobs", "idle", "cancelled", "dead"),
+    *(f"lane-{name}" for name in (*_LANE_ZSETS, *_LANE_HASHES)),
 )
-_INCLUDES: Final = tuple((_LUA / "include" / f"{name}.lua").read_text() for name in ("queue", "put", "forget"))
+_PARTS: Final = ("queue", "put", "forget", "offers")
+_PARTS_WITH_LANES: Final = (
+    *(*_PARTS, "lane_keys", "lane_order", "lane_classes", "lane_limits"),
+    *("lane_turns", "lane_entries", "lane_wake", "lane_release", "lane_promote"),
+)
 
 
 def _plain(reply: Any) -> Any:
@@ -39,6 +48,15 @@ class Queue:
         """What a key is called does not matter to a script."""
         return f"{self._prefix}:{{q}}:{name}"
 
+    @property
+    def inbox(self) -> str:
+        """What stands before a worker in its inbox."""
+        return f"{self._prefix}:inbox:"
+
+    def tell(self, worker: str) -> None:
+        """Say something in a worker's inbox."""
+        self._client.publish(f"{self.inbox}{worker}:inbox", "")
+
     def tell_time(self, now_ms: int) -> None:
         """Set the clock."""
         self._client.set(self.key("clock"), now_ms)
@@ -49,16 +67,31 @@ class Queue:
             text = (_LUA / f"{verb}.lua").read_text()
             header = re.search(r"^-- KEYS: (.*)$", text, re.MULTILINE)
             assert header
-            source = "".join((*_INCLUDES, text))
+            keys = header[1].split(", ")
+            parts = _PARTS_WITH_LANES if "lane-queue" in keys else _PARTS
+            source = "".join((*((_LUA / "include" / f"{name}.lua").read_text() for name in parts), text))
             assert _CLOCK in source, "the clock of the scripts has changed"
-            source = source.replace(_CLOCK, f"return tonumber(redis.call('GET', '{self.key('clock')}'))")
-            self._scripts[verb] = self._client.register_script(source), header[1].split(", ")
+            clock = f"return tonumber(redis.call('GET', '{self.key('clock')}'))"
+            source = source.replace(_CLOCK, clock).replace(_FINE_CLOCK, f"{clock} * 1000")
+            assert "'TIME'" not in source, "the clock of the lanes has changed"
+            self._scripts[verb] = self._client.register_script(source), keys
         script, keys = self._scripts[verb]
         return _plain(script([self.key(name) for name in keys], arguments))
 
     def forget_everything(self) -> None:
         """FLUSHALL, for this queue."""
         self._client.delete(*(self.key(name) for name in KEYS))
+
+    def lanes(self) -> dict[str, Any]:
+        """What the keys of lanes hold that are there, and the mode of the queue."""
+        found: dict[str, Any] = {"generation": self._client.get(self.key("generation"))}
+        for name in _LANE_ZSETS:
+            members = self._client.zrange(self.key(f"lane-{name}"), 0, -1, withscores=True)
+            found[name] = {member.decode(): int(score) for member, score in members}
+        for name in _LANE_HASHES:
+            fields = self._client.hgetall(self.key(f"lane-{name}"))
+            found[name] = {field.decode(): value.decode() for field, value in fields.items()}
+        return {name: value for name, value in found.items() if value}
 
     def contents(self) -> dict[str, Any]:
         """What every key holds."""

@@ -62,7 +62,8 @@ class LeaseMachine(RuleBasedStateMachine):
         jobs, arguments = self.jobs(jobs)
         skipped = {job.job_id for job in jobs if job.lease in self.reference.processing}
         expected = self.reference.push(jobs, again=True, rebuilding=rebuilding)
-        reply = self.same(expected, "requeue", "q", "inbox:", int(rebuilding), *arguments)
+        verb = ("lane_push", "q", "inbox:", "rebuild") if rebuilding else ("requeue", "q", "inbox:")
+        reply = self.same(expected, *verb, *arguments)
         if reply == NO_GENERATION:
             return
         found = self.queue.contents()
@@ -77,7 +78,7 @@ class LeaseMachine(RuleBasedStateMachine):
         held = {**self.reference.processing, **self.reference.rescuing}
         before = self.queue.contents()
         expected = self.reference.lease(want, _LEASE_MS, worker, promote_limit)
-        reply = self.same(expected, "lease", want, _LEASE_MS, worker, promote_limit, "q", "inbox:")
+        reply = self.same(expected, "lease", want, _LEASE_MS, worker, promote_limit, "q", "inbox:", "")
         if reply == NO_GENERATION:
             return
         found = self.queue.contents()
@@ -113,7 +114,7 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(members=_MEMBERS, rebuilding=st.booleans())
     def restore(self, members: list[str], rebuilding: bool) -> None:
         expected = self.reference.restore(members, _LEASE_MS, rebuilding=rebuilding)
-        self.same(expected, "restore", int(rebuilding), _LEASE_MS, *members)
+        self.same(expected, "restore", int(rebuilding), _LEASE_MS, len(members), *members)
 
     @rule(jobs=_JOBS)
     def missing(self, jobs: list[Job]) -> None:
@@ -122,7 +123,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule(job_ids=st.lists(st.sampled_from(_IDS), min_size=1, unique=True))
     def cancel(self, job_ids: list[str]) -> None:
-        self.same(self.reference.cancel(job_ids), "cancel", "settled", *job_ids)
+        self.same(self.reference.cancel(job_ids), "cancel", "q", "inbox:", "settled", *job_ids)
 
     @rule(members=_MEMBERS)
     def stop(self, members: list[str]) -> None:

@@ -2,9 +2,11 @@
 -- Guarantee: idempotent on (job, fence); a job whose lease is live is skipped; at most as many workers are woken as jobs became ready.
 -- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle
 -- ARGV: queue, inbox_prefix, jobs
--- Returns: NO_GENERATION | PUSHED ready scheduled skipped woken
+-- Returns: NO_GENERATION | LANED | PUSHED ready scheduled skipped woken
 
-if redis.call('EXISTS', KEYS[1]) == 0 then return { 'NO_GENERATION' } end
+local built = redis.call('GET', KEYS[1])
+if not built then return { 'NO_GENERATION' } end
+if is_laned(built) then return { 'LANED' } end
 check_types()
 local kept, given = without_live(3)
 local ready, scheduled = put(kept, now_ms())

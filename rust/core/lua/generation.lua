@@ -1,7 +1,8 @@
 -- Purpose: declare the queue built from PostgreSQL.
--- Guarantee: the first declaration stands.
--- KEYS: generation
+-- Guarantee: the first declaration stands. With a policy, or with anything in lanes, the queue has lanes from the first moment.
+-- KEYS: generation, lane-policy, lane-tenants, lane-holds
 -- ARGV: none
 -- Returns: GENERATION created
 
-return { 'GENERATION', redis.call('SETNX', KEYS[1], now_ms()) }
+local laned = redis.call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0
+return { 'GENERATION', redis.call('SETNX', KEYS[1], laned and 'laned' or now_ms()) }

@@ -19,7 +19,7 @@ impl Store {
             let mut reply = self
                 .link
                 .script(&CANCEL, &keys, |command| {
-                    command.arg(&keys.settled_channel).arg(chunk);
+                    command.arg(queue).arg(self.keys.inbox_prefix()).arg(&keys.settled_channel).arg(chunk);
                 })
                 .await?;
             removed += reply.count().ok_or_else(|| Error::unexpected_reply(CANCEL.name))?;

@@ -7,9 +7,14 @@ use redis::Cmd;
 use crate::{
     error::{Error, Result},
     job::Descriptor,
-    script::{ENQUEUE, REQUEUE, Verb},
-    store::{CHUNK, Store},
+    script::{ENQUEUE, LANE_PUSH, REQUEUE},
+    store::{CHUNK, Pair, Store},
 };
+
+const ENQUEUEING: Pair = Pair { plain: &ENQUEUE, laned: &LANE_PUSH };
+const REQUEUEING: Pair = Pair { plain: &REQUEUE, laned: &LANE_PUSH };
+/// A rebuild finds out by what the queue is built with whether it has lanes.
+const REBUILDING: Pair = Pair { plain: &LANE_PUSH, laned: &LANE_PUSH };
 
 /// What became of pushed jobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,26 +32,26 @@ pub struct Pushed {
 impl Store {
     /// Pushes new jobs and wakes idle workers. Idempotent on job and fence.
     pub async fn enqueue<J: Borrow<Descriptor> + Sync>(&self, queue: &str, jobs: &[J]) -> Result<Pushed> {
-        self.push(&ENQUEUE, queue, jobs, None).await
+        self.push(&ENQUEUEING, "enqueue", queue, jobs).await
     }
 
     /// Pushes jobs that may sit somewhere already; their last leases are no longer tracked.
     pub async fn requeue<J: Borrow<Descriptor> + Sync>(&self, queue: &str, jobs: &[J]) -> Result<Pushed> {
         self.held.drop_leases(jobs.iter().map(|job| (job.borrow().job_id.as_str(), job.borrow().fence)));
-        self.push(&REQUEUE, queue, jobs, Some("0")).await
+        self.push(&REQUEUEING, "requeue", queue, jobs).await
     }
 
     /// As [`requeue`](Self::requeue), on a queue that has no generation yet.
     pub async fn rebuild<J: Borrow<Descriptor> + Sync>(&self, queue: &str, jobs: &[J]) -> Result<Pushed> {
-        self.push(&REQUEUE, queue, jobs, Some("1")).await
+        self.push(&REBUILDING, "rebuild", queue, jobs).await
     }
 
     async fn push<J: Borrow<Descriptor> + Sync>(
         &self,
-        verb: &'static Verb,
+        pair: &Pair,
+        verb: &str,
         queue: &str,
         jobs: &[J],
-        rebuilding: Option<&str>,
     ) -> Result<Pushed> {
         for job in jobs {
             job.borrow().validate()?;
@@ -55,10 +60,11 @@ impl Store {
         let inbox_prefix = self.keys.inbox_prefix();
         let mut total = Pushed::default();
         for chunk in jobs.chunks(CHUNK) {
-            let fill = |command: &mut Cmd| {
+            let has_lanes = verb == "rebuild" || chunk.iter().any(|job| job.borrow().is_laned());
+            let fill = |command: &mut Cmd, laned: bool| {
                 command.arg(queue).arg(&inbox_prefix);
-                if let Some(flag) = rebuilding {
-                    command.arg(flag);
+                if laned {
+                    command.arg(verb);
                 }
                 for job in chunk {
                     let job: &Descriptor = job.borrow();
@@ -66,8 +72,8 @@ impl Store {
                     command.arg(&job.job_id).arg(job.priority).arg(job.fence).arg(time).arg(job.encode());
                 }
             };
-            let mut reply = self.link.script(verb, &keys, fill).await?;
-            let mut count = || reply.count().ok_or_else(|| Error::unexpected_reply(verb.name));
+            let mut reply = self.script_of(pair, &keys, has_lanes, fill).await?;
+            let mut count = || reply.count().ok_or_else(|| Error::unexpected_reply(pair.plain.name));
             total.ready += count()?;
             total.scheduled += count()?;
             total.skipped += count()?;

@@ -6,14 +6,16 @@ use crate::{
     class::check_offered,
     error::{Error, Result},
     job::Descriptor,
-    script::LEASE,
-    store::Store,
+    script::{LANE_LEASE, LEASE},
+    store::{Pair, Store},
 };
 
 /// Due jobs that one lease call makes ready at most; the maintenance duty promotes the rest.
 const PROMOTE_LIMIT: usize = 100;
 /// The most jobs of one lease call, bounded by what Lua can unpack.
 const MOST: usize = 1000;
+
+const PAIR: Pair = Pair { plain: &LEASE, laned: &LANE_LEASE };
 
 /// The right to run a job until its deadline.
 #[derive(Debug, Clone)]
@@ -51,8 +53,7 @@ impl Store {
         let keys = self.keys.queue(queue)?;
         let began = Instant::now();
         let mut reply = self
-            .link
-            .script(&LEASE, &keys, |command| {
+            .script_of(&PAIR, &keys, false, |command, _| {
                 command
                     .arg(want.clamp(1, MOST))
                     .arg(self.options.lease_ms)

@@ -38,20 +38,20 @@ impl Store {
         rebuilding: bool,
         lanes: &[J],
     ) -> Result<usize> {
-        let leases: Vec<JobFence> = leases
-            .iter()
-            .cloned()
-            .chain(lanes.iter().map(|job| (job.borrow().job_id.clone(), job.borrow().fence)))
-            .collect();
         let keys = self.keys.queue(queue)?;
+        let parts = leases.chunks(CHUNK).map(|part| (part, [].as_slice()));
         let mut restored = 0;
-        for chunk in leases.chunks(CHUNK) {
+        for (leases, lanes) in parts.chain(lanes.chunks(CHUNK).map(|part| ([].as_slice(), part))) {
             let mut reply = self
                 .link
                 .script(&RESTORE, &keys, |command| {
-                    command.arg(u8::from(rebuilding)).arg(self.options.lease_ms);
-                    for (job_id, fence) in chunk {
+                    command.arg(u8::from(rebuilding)).arg(self.options.lease_ms).arg(leases.len());
+                    for (job_id, fence) in leases {
                         command.arg(member(job_id, *fence));
+                    }
+                    for job in lanes {
+                        let job: &Descriptor = job.borrow();
+                        command.arg(member(&job.job_id, job.fence)).arg(job.encode());
                     }
                 })
                 .await?;

@@ -21,20 +21,37 @@ pub struct Verb {
     hash: LazyLock<String>,
 }
 
+macro_rules! lane_keys {
+    ($($more:literal),*) => {
+        ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue", "lane-queue", "lane-entries", "lane-heads", "lane-turns", "lane-tenants", "lane-parked", "lane-resume", "lane-used", "lane-rates", "lane-holds", "lane-policy", "lane-classes", "lane-means", "lane-idle" $(, $more)*]
+    };
+}
+
 // Where the server's memory has run out, a script that `grows` it is refused before its first command, so that nothing is written
-// by halves; one that `keeps` it runs: leases must be taken, extended and ended all the same.
+// by halves; one that `keeps` it runs: leases must be taken, extended and ended all the same. One that only `reads` may be called
+// by who may not write.
 macro_rules! verb {
+    // of a queue with lanes: all that their scripts share
+    ($(#[$doc:meta])* $constant:ident $memory:ident, $name:literal, $keys:expr, with lanes) => {
+        verb!(
+            $(#[$doc])* $constant $memory, $name, $keys, "put", "forget", "offers", "lane_keys", "lane_order", "lane_classes",
+            "lane_limits", "lane_turns", "lane_entries", "lane_wake", "lane_release", "lane_promote"
+        );
+    };
     ($(#[$doc:meta])* $constant:ident grows, $($rest:tt)+) => {
         verb!($(#[$doc])* $constant, "#!lua\n", $($rest)+);
+    };
+    ($(#[$doc:meta])* $constant:ident reads, $($rest:tt)+) => {
+        verb!($(#[$doc])* $constant, "#!lua flags=no-writes\n", $($rest)+);
     };
     ($(#[$doc:meta])* $constant:ident keeps, $($rest:tt)+) => {
         verb!($(#[$doc])* $constant, "#!lua flags=allow-oom\n", $($rest)+);
     };
-    ($(#[$doc:meta])* $constant:ident, $first:literal, $name:literal, [$($key:literal),+] $(, $include:literal)*) => {
+    ($(#[$doc:meta])* $constant:ident, $first:literal, $name:literal, $keys:expr $(, $include:literal)*) => {
         $(#[$doc])*
         pub static $constant: Verb = Verb {
             name: $name,
-            keys: &[$($key),+],
+            keys: &$keys,
             file: include_str!(concat!("../lua/", $name, ".lua")),
             source: concat!(
                 $first,
@@ -46,6 +63,9 @@ macro_rules! verb {
         };
     };
 }
+
+/// What scripts of queues with lanes are given.
+const WITH_LANES: [&str; 23] = lane_keys!();
 
 verb!(
     /// Push new jobs.
@@ -59,7 +79,8 @@ verb!(
     /// Take ready jobs.
     LEASE keeps,
     "lease",
-    ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue"]
+    ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue", "lane-idle"],
+    "offers"
 );
 verb!(
     /// Forget leases of ended jobs.
@@ -75,7 +96,7 @@ verb!(
 );
 verb!(
     /// Lease nothing of a queue, or again.
-    PAUSE keeps, "pause", ["generation", "idle"]
+    PAUSE keeps, "pause", ["generation", "idle", "lane-policy", "lane-tenants", "lane-holds", "lane-idle"]
 );
 verb!(
     /// Take back expired leases.
@@ -83,11 +104,11 @@ verb!(
 );
 verb!(
     /// Make due jobs ready.
-    PROMOTE keeps, "promote", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+    PROMOTE keeps, "promote", WITH_LANES, with lanes
 );
 verb!(
     /// Take cancelled jobs out.
-    CANCEL keeps, "cancel", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+    CANCEL keeps, "cancel", WITH_LANES, with lanes
 );
 verb!(
     /// Ask a worker to stop a job.
@@ -95,27 +116,39 @@ verb!(
 );
 verb!(
     /// Which waiting jobs are not here.
-    MISSING keeps, "missing", ["generation", "high", "medium", "low", "scheduled", "processing", "rescue"]
+    MISSING keeps, "missing", ["generation", "high", "medium", "low", "scheduled", "processing", "rescue", "lane-entries"]
 );
 verb!(
     /// Give running jobs a lease.
-    RESTORE keeps, "restore", ["generation", "processing", "rescue"]
+    RESTORE keeps, "restore", WITH_LANES, with lanes
 );
 verb!(
     /// Declare the queue built.
-    GENERATION keeps, "generation", ["generation"]
+    GENERATION keeps, "generation", ["generation", "lane-policy", "lane-tenants", "lane-holds"]
 );
 verb!(
     /// Enter and wake workers that were forgotten.
-    ROUSE keeps, "rouse", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"]
+    ROUSE keeps, "rouse", WITH_LANES, with lanes
+);
+verb!(
+    /// Push jobs into a queue with lanes.
+    LANE_PUSH grows, "lane_push", WITH_LANES, with lanes
+);
+verb!(
+    /// Take ready jobs of a queue with lanes.
+    LANE_LEASE keeps, "lane_lease", WITH_LANES, with lanes
+);
+verb!(
+    /// Acknowledge or bury in a queue with lanes.
+    LANE_ACKNOWLEDGE keeps, "lane_acknowledge", lane_keys!("cancelled", "dead"), with lanes
 );
 verb!(
     /// Replace the policy of a queue.
-    SET_POLICY grows, "set_policy", ["generation", "lane-policy"]
+    SET_POLICY grows, "set_policy", WITH_LANES, with lanes
 );
 verb!(
     /// What there is in the lanes.
-    LANES keeps, "lanes", ["generation", "lane-queue", "lane-turns", "lane-parked", "lane-used", "lane-classes"]
+    LANES reads, "lanes", WITH_LANES, with lanes
 );
 verb!(
     /// Hold the maintenance duty.
@@ -130,8 +163,11 @@ verb!(
     RESIGN keeps, "resign", ["leader"]
 );
 
+/// How a script begins that only reads.
+const READS: &str = "#!lua flags=no-writes\n";
+
 /// Every script there is.
-pub static VERBS: [&Verb; 20] = [
+pub static VERBS: [&Verb; 23] = [
     &ENQUEUE,
     &REQUEUE,
     &LEASE,
@@ -147,6 +183,9 @@ pub static VERBS: [&Verb; 20] = [
     &GENERATION,
     &PAUSE,
     &ROUSE,
+    &LANE_PUSH,
+    &LANE_LEASE,
+    &LANE_ACKNOWLEDGE,
     &SET_POLICY,
     &LANES,
     &DUTY,
@@ -159,7 +198,7 @@ impl Verb {
     #[must_use]
     pub fn call(&self, keys: &[&str]) -> Cmd {
         debug_assert_eq!(keys.len(), self.keys.len(), "keys of {}", self.name);
-        let mut command = redis::cmd("EVALSHA");
+        let mut command = redis::cmd(if self.source.starts_with(READS) { "EVALSHA_RO" } else { "EVALSHA" });
         command.arg(self.hash.as_str()).arg(keys.len()).arg(keys);
         command
     }

@@ -19,7 +19,7 @@ local function forget(members, ids, processing, rescue, jobs, cancelled)
       live[#live + 1] = member
       ended[#ended + 1] = ids[i]
     elseif redis.call('ZREM', rescue, member) == 1 then
-      local newer = string.match(redis.call('HGET', jobs, ids[i]) or '', '^1 %d (%d+) ')
+      local newer = string.match(redis.call('HGET', jobs, ids[i]) or '', '^%d %d (%d+) ')
       local fence = string.sub(member, #ids[i] + 2)
       if newer and tonumber(newer) < tonumber(fence) then ended[#ended + 1] = ids[i] end
     end
@@ -28,6 +28,15 @@ local function forget(members, ids, processing, rescue, jobs, cancelled)
   if #ended > 0 then redis.call('HDEL', jobs, unpack(ended)) end
   if asked_to_stop > 0 then redis.call('SREM', cancelled, unpack(members)) end
   return #ended
+end
+
+local function enter_dead(dead, ids)
+  local now, entries = now_ms(), {}
+  for _, id in ipairs(ids) do
+    entries[#entries + 1] = now
+    entries[#entries + 1] = id
+  end
+  redis.call('ZADD', dead, unpack(entries))
 end
 
 -- Tells whoever waits for a result that these jobs have ended; where nobody listens it costs one command.

@@ -6,6 +6,10 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Whether the queue has lanes: then the scripts that know them are to be called. `<ms>`, `paused`, `laned` and `paused laned` are what
+-- the generation of a queue can be.
+local function is_laned(generation) return generation == 'laned' or generation == 'paused laned' end
+
 -- Reads every key first: one of a wrong type raises WRONGTYPE here, before the first write.
 local function check_types()
   for key = 2, 6 do redis.call('ZCARD', KEYS[key]) end

@@ -1,0 +1,72 @@
+-- What scripts of queues with lanes share: KEYS 9 is rescue, 10 to 23 are the lanes' own; the policy, and jobs picked apart.
+-- A lane is `class|type|band|tenant|key`: the number of the class of workers that its jobs need, their type if it has a limit in this queue, the
+-- band of the queue's order, whose they are, and what they share a limit with. `|` occurs in no name.
+
+local READY, ENTRIES, HEADS, TURNS, TENANTS, PARKED, RESUME, USED, RATES, HOLDS, POLICY, CLASSES, MEANS, OFFERS =
+  unpack(KEYS, 10, 23)
+
+local function check_lane_types()
+  for _, key in ipairs({ KEYS[9], READY, HEADS, TURNS, PARKED, RESUME, RATES, OFFERS }) do redis.call('ZCARD', key) end
+  for _, key in ipairs({ ENTRIES, TENANTS, USED, HOLDS, POLICY, CLASSES, MEANS }) do redis.call('HLEN', key) end
+end
+
+local function now_us()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+local function split(text)
+  local parts = {}
+  for part in string.gmatch(text .. '|', '([^|]*)|') do parts[#parts + 1] = part end
+  return parts
+end
+
+local function words(text)
+  local list = {}
+  for word in string.gmatch(text or '', '%S+') do list[#list + 1] = word end
+  return list
+end
+
+-- A number as text that sorts as the number does.
+local function padded(number) return string.format('%018.0f', number) end
+
+-- What of the policy every call needs; limits are read where they are met.
+local policy = { limited = {}, types = {} }
+local function read_policy()
+  local found = redis.call('HMGET', POLICY, 'order', 'ageing_ms', 'shortest_factor', 'fair', 'set|types', 'set|since', 'set|capacity')
+  policy.order, policy.ageing_ms = found[1] or 'priority', tonumber(found[2] or 60000)
+  policy.shortest_factor, policy.fair = tonumber(found[3] or 1), found[4] or 'jobs'
+  policy.types, policy.since, policy.capacity = words(found[5]), tonumber(found[6] or 0), words(found[7])
+  for _, name in ipairs(policy.types) do policy.limited[name] = true end
+  policy.capacities = {}
+  if policy.fair == 'share' then
+    for _, name in ipairs(policy.capacity) do
+      policy.capacities[name] = tonumber(redis.call('HGET', POLICY, 'capacity|' .. name)) * 1000
+    end
+  end
+end
+
+local function mean_of(job_type) return tonumber(redis.call('HGET', MEANS, job_type)) end
+
+local function absent(word) return word == '-' and '' or word end
+
+-- A job from its descriptor, or nil.
+local function parse(id, text)
+  local job = { id = id, tenant = '', class = '', key = '', cost = 1000, deadline = 0 }
+  local version, priority, fence, run_at, job_type =
+    string.match(text or '', '^([12]) (%d) (%d+) %d+ %d+ %d+ (%-?%d+) %S+ %S+ (%S+)')
+  if not version then return nil end
+  job.priority, job.fence, job.type, job.laned = tonumber(priority), fence, job_type, version == '2'
+  job.run_at = math.max(0, tonumber(run_at))
+  if job.laned then
+    local tenant, class, key, cost, deadline =
+      string.match(text, '^2 %d %d+ %d+ %d+ %d+ %-?%d+ %S+ %S+ %S+ (%S+) (%S+) (%S+) (%d+) (%d+)\n')
+    if not tenant then return nil end
+    job.tenant, job.class, job.key = absent(tenant), absent(class), absent(key)
+    job.cost, job.deadline = tonumber(cost), tonumber(deadline)
+  end
+  return job
+end
+
+-- The lease of a job that would be taken next.
+local function lease_after(job) return job.id .. ':' .. string.format('%.0f', job.fence + 1) end

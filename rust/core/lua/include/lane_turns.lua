@@ -1,0 +1,144 @@
+-- Whose turn it is: start-time fair queueing (Goyal, Vin and Cheng 1996) in each band. A tenant's tag is the virtual time at which its next job starts;
+-- the lowest is next. A lease sets the band's virtual time to the tag and raises the tag by charge / weight; whoever has had nothing ready
+-- begins at the virtual time, so that nothing is saved up. `share` has the tenant's dominant share for a tag (Ghodsi et al. 2011) and no time.
+-- TURNS has `class|type|band|tag|tenant` for tenants with heads there, `of|tenant|band|class|type|tag` to find it by, and `rested|band|tag|tenant` for those
+-- whose tags are still ahead of the time. TENANTS has `band|tenant` and the time, `band`.
+
+local DEFAULT_WEIGHT = 1
+local weights, tags, firsts = {}, {}, {}
+
+local function weight_of(tenant)
+  if not weights[tenant] then
+    weights[tenant] = tonumber(redis.call('HGET', POLICY, 'weight|' .. tenant) or DEFAULT_WEIGHT)
+  end
+  return weights[tenant]
+end
+
+local function share_of(tenant)
+  local largest = 0
+  for name, capacity in pairs(policy.capacities) do
+    local held = name == 'slots' and used_of('tenant|' .. tenant) * 1000 or used_of('tenant|' .. tenant .. '|' .. name)
+    largest = math.max(largest, held / capacity)
+  end
+  return math.floor(largest / weight_of(tenant) * 1000000000000)
+end
+
+local function kept(field)
+  if not tags[field] then tags[field] = tonumber(redis.call('HGET', TENANTS, field) or 0) end
+  return tags[field]
+end
+
+local function keep(field, value)
+  tags[field] = value
+  redis.call('HSET', TENANTS, field, string.format('%.0f', value))
+end
+
+local function time_of(band) return kept(tostring(band)) end
+
+local function tag_of(tenant, band)
+  if policy.fair == 'share' then return share_of(tenant) end
+  return kept(band .. '|' .. tenant)
+end
+
+local function turn(sort, band, tenant, tag)
+  return sort .. '|' .. band .. '|' .. tag .. '|' .. tenant, 'of|' .. tenant .. '|' .. band .. '|' .. sort .. '|' .. tag
+end
+
+-- Where a tenant has turns in a band: sorts (`class|type`) and tags.
+local function turns_of(tenant, band)
+  local prefix, found = 'of|' .. tenant .. '|' .. band, {}
+  for _, member in ipairs(redis.call('ZRANGE', TURNS, '[' .. prefix .. '|', '(' .. prefix .. '}', 'BYLEX')) do
+    local sort, tag = string.match(string.sub(member, #prefix + 2), '^(.*)|(%d+)$')
+    found[#found + 1] = { sort = sort, tag = tag }
+  end
+  return found
+end
+
+local function in_plain_band(tenant, band)
+  return tenant == '' and policy.order == 'priority' and redis.call('ZCARD', KEYS[band + 1]) > 0
+end
+
+-- What is behind the virtual time need not be remembered.
+local function rest(tenant, band)
+  if policy.fair == 'share' or first_of(TURNS, 'of|' .. tenant .. '|' .. band) or in_plain_band(tenant, band) then return end
+  local tag = tag_of(tenant, band)
+  if tag > time_of(band) then
+    redis.call('ZADD', TURNS, 0, 'rested|' .. band .. '|' .. padded(tag) .. '|' .. tenant)
+  else
+    redis.call('HDEL', TENANTS, band .. '|' .. tenant)
+    tags[band .. '|' .. tenant] = nil
+  end
+end
+
+local function forget_rested(band)
+  local from, to = '[rested|' .. band .. '|', '[rested|' .. band .. '|' .. padded(time_of(band)) .. '}'
+  for _, member in ipairs(redis.call('ZRANGE', TURNS, from, to, 'BYLEX', 'LIMIT', 0, 10)) do
+    local tenant = string.match(member, '^rested|%d|%d+|(.*)$')
+    redis.call('ZREM', TURNS, member)
+    redis.call('HDEL', TENANTS, band .. '|' .. tenant)
+    tags[band .. '|' .. tenant] = nil
+  end
+end
+
+-- A tenant has something ready in a band where it had nothing.
+local function arrive(tenant, band)
+  if policy.fair == 'share' then return end
+  local tag = tag_of(tenant, band)
+  redis.call('ZREM', TURNS, 'rested|' .. band .. '|' .. padded(tag) .. '|' .. tenant)
+  if tag < time_of(band) then keep(band .. '|' .. tenant, time_of(band)) end
+end
+
+local function add_turn(sort, band, tenant)
+  if first_of(TURNS, 'of|' .. tenant .. '|' .. band .. '|' .. sort) then return end
+  if not first_of(TURNS, 'of|' .. tenant .. '|' .. band) and not in_plain_band(tenant, band) then arrive(tenant, band) end
+  local member, reverse = turn(sort, band, tenant, padded(tag_of(tenant, band)))
+  redis.call('ZADD', TURNS, 0, member, 0, reverse)
+  firsts[sort .. '|' .. band] = nil
+end
+
+local function remove_turn(sort, band, tenant)
+  local reverse = first_of(TURNS, 'of|' .. tenant .. '|' .. band .. '|' .. sort)
+  if not reverse then return end
+  redis.call('ZREM', TURNS, reverse, (turn(sort, band, tenant, string.sub(reverse, -18))))
+  firsts[sort .. '|' .. band] = nil
+  rest(tenant, band)
+end
+
+-- Puts the turns of a tenant in a band where its tag is now.
+local function move_turns(tenant, band)
+  local tag = padded(tag_of(tenant, band))
+  for _, at in ipairs(turns_of(tenant, band)) do
+    if at.tag ~= tag then
+      redis.call('ZREM', TURNS, turn(at.sort, band, tenant, at.tag))
+      local member, reverse = turn(at.sort, band, tenant, tag)
+      redis.call('ZADD', TURNS, 0, member, 0, reverse)
+      firsts[at.sort .. '|' .. band] = nil
+    end
+  end
+end
+
+-- Raises or lowers a tag by what was used; a share follows from what is held.
+local function charge(tenant, band, used_up)
+  if policy.fair == 'share' then
+    for each = 1, 3 do move_turns(tenant, each) end
+    return
+  end
+  local was = tag_of(tenant, band)
+  local amount = math.floor(used_up * 1000 / weight_of(tenant) + 0.5)
+  if used_up > 0 then amount = math.max(1, amount) end
+  redis.call('ZREM', TURNS, 'rested|' .. band .. '|' .. padded(was) .. '|' .. tenant)
+  keep(band .. '|' .. tenant, math.max(0, was + amount))
+  move_turns(tenant, band)
+  rest(tenant, band)
+end
+
+-- The tenant with the lowest tag of a sort in a band, and the tag as text.
+local function first_turn(sort, band)
+  local place = sort .. '|' .. band
+  if firsts[place] == nil then
+    local member = first_of(TURNS, place)
+    local tag, tenant = string.match(string.sub(member or '', #place + 2), '^(%d+)|(.*)$')
+    firsts[place] = member and { tag = tag, tenant = tenant } or false
+  end
+  return firsts[place]
+end
