@@ -12,7 +12,7 @@ if is_laned(built) then
   check_lane_types()
   read_policy()
   removed = take_out(ids, woken)
-  write_limits()
+  write_back()
   forget_lanes()
   wake_for(ARGV[1], ARGV[2], woken)
 else

@@ -16,7 +16,7 @@ local ids = jobs_of(members)
 local removed = forget(members, ids, KEYS[6], KEYS[9], KEYS[7], KEYS[24])
 release(members, true, woken)
 if ARGV[4] == '1' then enter_dead(KEYS[25], ids) end
-write_limits()
+write_back()
 forget_lanes()
 tell_settled(ARGV[3], ids)
 wake_for(ARGV[1], ARGV[2], woken)

@@ -16,7 +16,7 @@ if built == 'paused laned' then return { 'LEASED', now, -1, 1 } end
 read_policy()
 local want, worker, offer = tonumber(ARGV[1]), ARGV[3], read_offer(ARGV[7])
 local deadline = string.format('%.0f', now + tonumber(ARGV[2]))
-local woken, taken, shut = {}, {}, {}
+local woken, taken, shut, rescuing = {}, {}, {}, redis.call('ZCARD', KEYS[9]) > 0
 local reply, leases, touched = { 'LEASED', now, -1, 0 }, {}, {}
 promote_lanes(tonumber(ARGV[4]), woken)
 
@@ -101,6 +101,7 @@ local function take(band, lane)
   local id = lane.id
   if lane.plain then
     redis.call('ZREM', KEYS[band + 1], id)
+    plain_ready = {}
     rest('', band)
   else
     local member = first_of(READY, lane.name)
@@ -110,7 +111,8 @@ local function take(band, lane)
   local descriptor = redis.call('HGET', KEYS[7], id)
   local job = parse(id, descriptor)
   local lease = job and lease_after(job)
-  if not job or taken[lease] or redis.call('ZSCORE', KEYS[6], lease) or redis.call('ZSCORE', KEYS[9], lease) then return end
+  if not job or taken[lease] or redis.call('ZSCORE', KEYS[6], lease) then return end
+  if rescuing and redis.call('ZSCORE', KEYS[9], lease) then return end
   taken[lease] = true
   leases[#leases + 1], leases[#leases + 2] = deadline, lease
   reply[#reply + 1], reply[#reply + 2] = id, descriptor
@@ -156,7 +158,7 @@ while #leases < 2 * want and take_next() do end
 
 if #leases > 0 then redis.call('ZADD', KEYS[6], unpack(leases)) end
 for band in pairs(touched) do forget_rested(band) end
-write_limits()
+write_back()
 if #leases < 2 * want then
   redis.call('ZADD', KEYS[8], want - #leases / 2, worker)
   if ARGV[7] ~= '' then enter_offer(OFFERS, worker, ARGV[7]) else forget_offer(OFFERS, worker) end

@@ -44,6 +44,6 @@ for i, at in ipairs(kept) do
   end
 end
 if #hash > 0 then redis.call('HSET', KEYS[7], unpack(hash)) end
-write_limits()
+write_back()
 local heard = verb == 'rebuild' and 0 or wake_for(ARGV[1], ARGV[2], woken)
 return { 'PUSHED', #kept - scheduled, scheduled, given - #kept, heard }

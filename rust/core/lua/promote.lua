@@ -16,6 +16,6 @@ check_lane_types()
 read_policy()
 local woken = {}
 local promoted = promote_lanes(limit, woken)
-write_limits()
+write_back()
 wake_for(ARGV[1], ARGV[2], woken)
 return { 'PROMOTED', promoted, next_due_in_lanes() }

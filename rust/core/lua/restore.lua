@@ -31,7 +31,7 @@ if #members > plain then
       hold(ARGV[at], job, band, policy.fair == 'time' and 0 or job.cost)
     end
   end
-  write_limits()
+  write_back()
 end
 if #leases == 0 then return { 'RESTORED', 0 } end
 return { 'RESTORED', redis.call('ZADD', KEYS[6], 'NX', unpack(leases)) }

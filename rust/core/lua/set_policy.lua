@@ -76,6 +76,7 @@ for _, name in ipairs({ 'queue', unpack(policy.types) }) do
   local at = opens(name == 'queue' and name or 'type|' .. name)
   if at and at > 0 then resume_at(name == 'queue' and name or 'type|' .. name, at) end
 end
+write_back()
 if empty then forget_lanes() end
 wake_for(ARGV[1], ARGV[2], ready_by_class())
 return { 'POLICY', 1 }

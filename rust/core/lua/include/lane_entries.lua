@@ -170,6 +170,7 @@ local function place_ready(job, woken)
   local index = band(job.priority)
   if not in_plain_band('', index - 1) and not first_of(TURNS, 'of||' .. index - 1) then arrive('', index - 1) end
   redis.call('ZADD', KEYS[index], score(job.priority, job.run_at), job.id)
+  plain_ready = {}
   local at = opens('queue')
   if at and at > 0 then resume_at('queue', at) end
   if at == 0 then add_woken(woken, '0', 1) end
@@ -179,6 +180,7 @@ end
 local function take_out(ids, woken)
   local removed = 0
   for key = 2, 5 do removed = removed + redis.call('ZREM', KEYS[key], unpack(ids)) end
+  plain_ready = {}
   for i, member in ipairs(redis.call('HMGET', ENTRIES, unpack(ids))) do
     if member then
       remove_ready(member, woken)

@@ -27,6 +27,11 @@ local function words(text)
   return list
 end
 
+-- A command on a key with many arguments, as often as Lua can hand them over.
+local function call_all(command, key, list)
+  for first = 1, #list, 1000 do redis.call(command, key, unpack(list, first, math.min(first + 999, #list))) end
+end
+
 -- A number as text that sorts as the number does.
 local function padded(number) return string.format('%018.0f', number) end
 

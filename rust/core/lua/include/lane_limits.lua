@@ -87,15 +87,19 @@ local function resume_at(name, time) redis.call('ZADD', RESUME, math.ceil(time /
 
 -- Writes what has changed; full buckets are as good as none.
 local function write_limits()
+  local left, gone = {}, {}
   for name in pairs(changed) do
     if used[name] > 0 then
-      redis.call('HSET', USED, name, string.format('%.0f', used[name]))
+      left[#left + 1] = name
+      left[#left + 1] = string.format('%.0f', used[name])
     else
-      redis.call('HDEL', USED, name)
+      gone[#gone + 1] = name
     end
   end
+  call_all('HSET', USED, left)
+  call_all('HDEL', USED, gone)
   for name, found in pairs(gates) do
     if found.taken then redis.call('ZADD', RATES, string.format('%.0f', found.full), name) end
   end
-  redis.call('ZREMRANGEBYSCORE', RATES, '-inf', string.format('%.0f', clock))
+  if next(changed) then redis.call('ZREMRANGEBYSCORE', RATES, '-inf', string.format('%.0f', clock)) end
 end

@@ -56,6 +56,12 @@ local function release(leases, ended, woken)
   for name, given_back in pairs(waited_for) do open_gate(name, given_back, woken) end
 end
 
+-- What a call has counted and charged is written once, at its end.
+local function write_back()
+  write_limits()
+  write_tags()
+end
+
 -- With nothing in lanes and nothing that counts, all but the policy is forgotten; without one the queue is as any other again.
 local function forget_lanes()
   if redis.call('EXISTS', READY, HOLDS) > 0 then return end

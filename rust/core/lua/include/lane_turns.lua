@@ -5,7 +5,7 @@
 -- whose tags are still ahead of the time. TENANTS has `band|tenant` and the time, `band`.
 
 local DEFAULT_WEIGHT = 1
-local weights, tags, firsts = {}, {}, {}
+local weights, tags, moved, firsts, plain_ready = {}, {}, {}, {}, {}
 
 local function weight_of(tenant)
   if not weights[tenant] then
@@ -29,8 +29,21 @@ local function kept(field)
 end
 
 local function keep(field, value)
-  tags[field] = value
-  redis.call('HSET', TENANTS, field, string.format('%.0f', value))
+  tags[field], moved[field] = value, true
+end
+
+local function forget_tag(field)
+  redis.call('HDEL', TENANTS, field)
+  tags[field], moved[field] = nil, nil
+end
+
+local function write_tags()
+  local fields = {}
+  for field in pairs(moved) do
+    fields[#fields + 1] = field
+    fields[#fields + 1] = string.format('%.0f', tags[field])
+  end
+  call_all('HSET', TENANTS, fields)
 end
 
 local function time_of(band) return kept(tostring(band)) end
@@ -54,8 +67,11 @@ local function turns_of(tenant, band)
   return found
 end
 
+-- Whether jobs of nobody stand in a band outside of lanes; `plain_ready` is forgotten where that may have changed.
 local function in_plain_band(tenant, band)
-  return tenant == '' and policy.order == 'priority' and redis.call('ZCARD', KEYS[band + 1]) > 0
+  if tenant ~= '' or policy.order ~= 'priority' then return false end
+  if plain_ready[band] == nil then plain_ready[band] = redis.call('ZCARD', KEYS[band + 1]) > 0 end
+  return plain_ready[band]
 end
 
 -- What is behind the virtual time need not be remembered.
@@ -65,8 +81,7 @@ local function rest(tenant, band)
   if tag > time_of(band) then
     redis.call('ZADD', TURNS, 0, 'rested|' .. band .. '|' .. padded(tag) .. '|' .. tenant)
   else
-    redis.call('HDEL', TENANTS, band .. '|' .. tenant)
-    tags[band .. '|' .. tenant] = nil
+    forget_tag(band .. '|' .. tenant)
   end
 end
 
@@ -75,8 +90,7 @@ local function forget_rested(band)
   for _, member in ipairs(redis.call('ZRANGE', TURNS, from, to, 'BYLEX', 'LIMIT', 0, 10)) do
     local tenant = string.match(member, '^rested|%d|%d+|(.*)$')
     redis.call('ZREM', TURNS, member)
-    redis.call('HDEL', TENANTS, band .. '|' .. tenant)
-    tags[band .. '|' .. tenant] = nil
+    forget_tag(band .. '|' .. tenant)
   end
 end
 
@@ -105,9 +119,9 @@ local function remove_turn(sort, band, tenant)
 end
 
 -- Puts the turns of a tenant in a band where its tag is now.
-local function move_turns(tenant, band)
+local function move_turns(tenant, band, turns)
   local tag = padded(tag_of(tenant, band))
-  for _, at in ipairs(turns_of(tenant, band)) do
+  for _, at in ipairs(turns or turns_of(tenant, band)) do
     if at.tag ~= tag then
       redis.call('ZREM', TURNS, turn(at.sort, band, tenant, at.tag))
       local member, reverse = turn(at.sort, band, tenant, tag)
@@ -126,10 +140,11 @@ local function charge(tenant, band, used_up)
   local was = tag_of(tenant, band)
   local amount = math.floor(used_up * 1000 / weight_of(tenant) + 0.5)
   if used_up > 0 then amount = math.max(1, amount) end
-  redis.call('ZREM', TURNS, 'rested|' .. band .. '|' .. padded(was) .. '|' .. tenant)
+  local turns = turns_of(tenant, band)
+  if #turns == 0 then redis.call('ZREM', TURNS, 'rested|' .. band .. '|' .. padded(was) .. '|' .. tenant) end
   keep(band .. '|' .. tenant, math.max(0, was + amount))
-  move_turns(tenant, band)
-  rest(tenant, band)
+  move_turns(tenant, band, turns)
+  if #turns == 0 then rest(tenant, band) end
 end
 
 -- The tenant with the lowest tag of a sort in a band, and the tag as text.
