@@ -172,3 +172,26 @@ async fn a_scheduled_job_with_attributes_finds_its_lane() {
     assert!(store.lease(Q, 1, "").await.unwrap().leases.is_empty());
     assert_eq!(ids(&store.lease(Q, 1, "gpu").await.unwrap()), ["later"]);
 }
+
+#[tokio::test]
+async fn without_memory_leases_are_taken_and_ended_and_nothing_is_pushed_by_halves() {
+    let server = Server::start();
+    let (store, keys) = built(&server).await;
+    store.set_policy(Q, &policy(&[("limit|tenant|*", "1")]), false).await.unwrap();
+    store.enqueue(Q, &[of("acme", "gpu", "a"), of("acme", "gpu", "b")]).await.unwrap();
+    let mut raw = server.raw();
+    let memory = |bytes: &str, raw: &mut redis::Connection| {
+        redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).exec(raw).unwrap();
+    };
+    memory("1", &mut raw);
+    let error = store.enqueue(Q, &[of("other", "tpu", "c")]).await.unwrap_err();
+    assert!(matches!(&error, Error::Refused { reason, .. } if reason.contains("OOM")), "{error}");
+    let lease = store.lease(Q, 5, "gpu").await.unwrap();
+    assert_eq!(ids(&lease), ["a"]);
+    assert_eq!(store.acknowledge(Q, &[("a".into(), 1)]).await.unwrap(), 1);
+    assert_eq!(ids(&store.lease(Q, 5, "gpu").await.unwrap()), ["b"]);
+    memory("0", &mut raw);
+    let members: Vec<String> = raw.zrange(format!("{keys}:lane-queue"), 0, -1).unwrap();
+    assert_eq!(members, Vec::<String>::new());
+    assert_eq!(store.acknowledge(Q, &[("b".into(), 1)]).await.unwrap(), 1);
+}
