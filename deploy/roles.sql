@@ -43,32 +43,41 @@ GRANT SELECT ON :"schema".schema_migrations TO :"producer", :"results", :"replac
 GRANT INSERT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
     max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms,
-    expires_at, deadline_at, workflow_id
+    expires_at, deadline_at, workflow_id, tenant, requires, limit_key, cost
 ), SELECT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
     max_retries, timeout_ms, run_at, status, updated_at, fence, attempts, unique_key, unique_until, unique_hold_ms, started_at,
-    completed_at, created_at, own_priority, workflow_id
+    completed_at, created_at, own_priority, workflow_id, deadline_at, tenant, requires, limit_key, cost
 ), UPDATE (has_dependents, updated_at, unique_until, unique_hold_ms, priority, own_priority) ON :"schema".jobs TO :"producer";
 GRANT INSERT (job_id, depends_on_job_id, on_failure, satisfied_at), SELECT (dependency_id, job_id, depends_on_job_id, satisfied_at)
     ON :"schema".job_dependencies TO :"producer";
 GRANT INSERT (workflow_id, name, jobs, callback_job_id, deadline_at), SELECT ON :"schema".workflows TO :"producer", :"worker";
 GRANT EXECUTE ON FUNCTION :"schema".inherited_priority(uuid, integer) TO :"producer", :"worker", :"operator";
-GRANT SELECT (worker_id, status, queues) ON :"schema".workers TO :"producer";
-GRANT SELECT ON :"schema".paused_queues TO :"producer", :"worker";
+-- resources and slots: whoever builds a queue says what its fleet has, where tenants share by that
+GRANT SELECT (worker_id, status, queues, concurrency, resources) ON :"schema".workers TO :"producer";
+GRANT SELECT ON :"schema".paused_queues, :"schema".tenants, :"schema".limits, :"schema".queue_policies TO :"producer", :"worker";
+GRANT EXECUTE ON FUNCTION :"schema".tenant_priority(text, smallint) TO :"producer", :"worker", :"operator", :"replacer";
+-- noting that a queue has tenants
+GRANT INSERT (queue) ON :"schema".queue_policies TO :"worker";
+-- It only raises fences, of jobs that wait: the right to write them is nobody's but the worker's.
+GRANT EXECUTE ON FUNCTION :"schema".raise_fences(uuid[], boolean, text[], boolean, boolean)
+    TO :"producer", :"worker", :"operator";
 
 GRANT SELECT (job_id, status, result, result_format, error) ON :"schema".jobs TO :"results";
 
 -- What a job is changes here alone; the fence is raised with it, so that no worker runs what it had before.
-GRANT SELECT (job_id, mode, status, unique_key, unique_until, started_at, created_at, tags, metadata, expires_at, deadline_at), UPDATE (
+GRANT SELECT (
+    job_id, mode, status, unique_key, unique_until, started_at, created_at, tags, metadata, expires_at, deadline_at, tenant, requires, cost
+), UPDATE (
     payload, payload_format, priority, own_priority, run_at, status, fence, max_retries, timeout_ms, tags, metadata, updated_at,
-    expires_at, deadline_at
+    expires_at, deadline_at, requires, cost
 ) ON :"schema".jobs TO :"replacer";
 
 -- Running. What a job is (its payload, type, queue, key, limits) stays as it was enqueued; the audit only grows.
 GRANT INSERT (
     job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
     max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms,
-    expires_at, deadline_at, workflow_id
+    expires_at, deadline_at, workflow_id, tenant, requires, limit_key, cost
 ), SELECT, UPDATE (
     status, fence, attempts, crashes, worker_id, priority, own_priority, run_at, started_at, completed_at, updated_at, result, result_format,
     error, progress, progress_note, pending_dependencies, has_dependents, unique_until, unique_hold_ms, snoozes
@@ -96,6 +105,7 @@ GRANT UPDATE (
 GRANT UPDATE (satisfied_at) ON :"schema".job_dependencies TO :"operator";
 GRANT UPDATE (paused, triggers, next_at, updated_at), DELETE ON :"schema".schedules TO :"operator";
 GRANT INSERT (queue, reason), UPDATE (reason), DELETE ON :"schema".paused_queues TO :"operator";
+GRANT INSERT, UPDATE, DELETE ON :"schema".tenants, :"schema".limits, :"schema".queue_policies TO :"operator";
 -- UPDATE of one column that nothing reads: the right to lock the rows that are deleted
 GRANT DELETE, UPDATE (failed_at) ON :"schema".dead_letter_queue TO :"operator";
 GRANT EXECUTE ON FUNCTION :"schema".get_runnable_jobs(integer) TO :"operator";
@@ -103,12 +113,13 @@ GRANT EXECUTE ON FUNCTION :"schema".get_runnable_jobs(integer) TO :"operator";
 -- Counting.
 GRANT SELECT (
     job_id, queue, job_type, priority, status, mode, attempts, crashes, worker_id, run_at, created_at, updated_at, started_at,
-    completed_at, own_priority, workflow_id
+    completed_at, own_priority, workflow_id, tenant, requires
 ) ON :"schema".jobs TO :"metrics";
 GRANT SELECT (execution_id, job_id, worker_id, attempt, status, started_at, completed_at, duration_ms)
     ON :"schema".job_executions TO :"metrics";
 GRANT SELECT (dlq_id, original_job_id, queue, job_type, priority, attempts, reason, failed_at, created_at)
     ON :"schema".dead_letter_queue TO :"metrics";
-GRANT SELECT ON :"schema".workers, :"schema".leaders, :"schema".suspicions, :"schema".paused_queues, :"schema".workflows TO :"metrics";
+GRANT SELECT ON :"schema".workers, :"schema".leaders, :"schema".suspicions, :"schema".paused_queues, :"schema".workflows,
+    :"schema".tenants, :"schema".limits, :"schema".queue_policies TO :"metrics";
 
 COMMIT;

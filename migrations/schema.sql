@@ -115,9 +115,14 @@ column jobs.deadline_at timestamp with time zone
 column jobs.snoozes integer
 column jobs.workflow_id uuid
 column jobs.own_priority smallint
+column jobs.tenant text
+column jobs.requires text
+column jobs.limit_key text
+column jobs.cost integer
 
 constraint jobs.jobs_attempts_not_negative CHECK ((attempts >= 0))
 constraint jobs.jobs_blocked_waits CHECK (((status <> 'BLOCKED'::text) OR (pending_dependencies > 0)))
+constraint jobs.jobs_cost_range CHECK (((cost >= 1) AND (cost <= 1000000000))) NOT VALID
 constraint jobs.jobs_crashes_not_negative CHECK ((crashes >= 0))
 constraint jobs.jobs_deadline_at_range CHECK ((deadline_at < '3000-01-01 00:00:00+00'::timestamp with time zone)) NOT VALID
 constraint jobs.jobs_deadline_expires CHECK (((deadline_at IS NULL) OR COALESCE((expires_at <= deadline_at), false))) NOT VALID
@@ -126,6 +131,7 @@ constraint jobs.jobs_expires_at_range CHECK (((expires_at >= '1970-01-01 00:00:0
 constraint jobs.jobs_fence_not_negative CHECK ((fence >= 0))
 constraint jobs.jobs_idempotency_key_length CHECK (((octet_length(idempotency_key) >= 1) AND (octet_length(idempotency_key) <= 255)))
 constraint jobs.jobs_job_type_length CHECK (((octet_length(job_type) >= 1) AND (octet_length(job_type) <= 255)))
+constraint jobs.jobs_limit_key_text CHECK (((limit_key ~ '^[A-Za-z0-9_.:@/-]{1,128}$'::text) AND (limit_key <> '-'::text))) NOT VALID
 constraint jobs.jobs_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000)))
 constraint jobs.jobs_mode_known CHECK ((mode = ANY (ARRAY['before'::text, 'behind'::text])))
 constraint jobs.jobs_own_priority_range CHECK (((own_priority >= 1) AND (own_priority <= priority))) NOT VALID
@@ -136,23 +142,28 @@ constraint jobs.jobs_priority_range CHECK (((priority >= 1) AND (priority <= 5))
 constraint jobs.jobs_processing_has_worker CHECK (((status <> 'PROCESSING'::text) OR (worker_id IS NOT NULL)))
 constraint jobs.jobs_progress_range CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision)))
 constraint jobs.jobs_queue_length CHECK (((octet_length(queue) >= 1) AND (octet_length(queue) <= 128)))
+constraint jobs.jobs_requires_text CHECK (((requires ~ '^[A-Za-z0-9_.:,-]*(;[A-Za-z0-9_.,=-]+)?$'::text) AND ((octet_length(requires) >= 1) AND (octet_length(requires) <= 512)))) NOT VALID
 constraint jobs.jobs_run_at_range CHECK (((run_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (run_at < '3000-01-01 00:00:00+00'::timestamp with time zone))) NOT VALID
 constraint jobs.jobs_snoozes_positive CHECK ((snoozes > 0)) NOT VALID
 constraint jobs.jobs_status_known CHECK ((status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text, 'PROCESSING'::text, 'COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text])))
+constraint jobs.jobs_tenant_text CHECK (((tenant ~ '^[A-Za-z0-9_.-]{1,64}$'::text) AND (tenant <> '-'::text))) NOT VALID
 constraint jobs.jobs_timeout_positive CHECK ((timeout_ms > 0))
 constraint jobs.jobs_unique_has_until CHECK (((unique_key IS NULL) = (unique_until IS NULL))) NOT VALID
 constraint jobs.jobs_unique_hold_range CHECK (((unique_until = 'hold'::text) = (unique_hold_ms > 0))) NOT VALID
 constraint jobs.jobs_unique_key_length CHECK (((octet_length(unique_key) >= 1) AND (octet_length(unique_key) <= 1024))) NOT VALID
 constraint jobs.jobs_unique_until_known CHECK ((unique_until = ANY (ARRAY['started'::text, 'ended'::text, 'window'::text, 'hold'::text]))) NOT VALID
 
+CREATE INDEX idx_jobs_blocked ON gap006.jobs USING btree (queue) WHERE (status = 'BLOCKED'::text);
 CREATE INDEX idx_jobs_expiry ON gap006.jobs USING btree ((
 CASE
     WHEN (started_at IS NULL) THEN expires_at
     ELSE deadline_at
 END)) WHERE ((expires_at IS NOT NULL) AND (status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text])));
 CREATE UNIQUE INDEX idx_jobs_idempotency_key ON gap006.jobs USING btree (idempotency_key) WHERE (idempotency_key IS NOT NULL);
+CREATE INDEX idx_jobs_limit_key ON gap006.jobs USING btree (queue, limit_key) WHERE ((limit_key IS NOT NULL) AND (status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text])));
 CREATE INDEX idx_jobs_priority_created_at ON gap006.jobs USING btree (priority DESC, created_at) WHERE (status = 'PENDING'::text);
 CREATE INDEX idx_jobs_status ON gap006.jobs USING btree (queue, job_id, status) WHERE (status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'PROCESSING'::text]));
+CREATE INDEX idx_jobs_tenant ON gap006.jobs USING btree (queue, tenant) WHERE ((tenant IS NOT NULL) AND (status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text])));
 CREATE UNIQUE INDEX idx_jobs_unique_key ON gap006.jobs USING btree (unique_key) WHERE ((unique_key IS NOT NULL) AND (((status = ANY (ARRAY['PENDING'::text, 'SCHEDULED'::text, 'BLOCKED'::text, 'PROCESSING'::text])) AND ((unique_until <> 'started'::text) OR (started_at IS NULL))) OR ((unique_until = ANY (ARRAY['window'::text, 'hold'::text])) AND (status = ANY (ARRAY['COMPLETED'::text, 'FAILED'::text])))));
 CREATE INDEX idx_jobs_worker_id ON gap006.jobs USING btree (worker_id) WHERE (status = 'PROCESSING'::text);
 CREATE INDEX idx_jobs_workflow_id ON gap006.jobs USING btree (workflow_id, status) WHERE (workflow_id IS NOT NULL);
@@ -174,6 +185,33 @@ constraint leaders.leaders_term_positive CHECK ((term > 0))
 
 CREATE UNIQUE INDEX leaders_pkey ON gap006.leaders USING btree (leadership);
 
+-- TABLE limits
+
+column limits.queue text not null
+column limits.kind text not null
+column limits.scope text not null
+column limits.name text not null default '*'::text
+column limits.resource text not null default ''::text
+column limits.amount numeric(13,3) not null
+column limits.period_ms bigint
+column limits.burst integer
+column limits.updated_at timestamp with time zone not null default now()
+
+constraint limits.limits_amount_range CHECK ((((amount >= (0)::numeric) AND (amount <= (1000000000)::numeric)) AND ((kind = 'resource'::text) OR (amount = trunc(amount)))))
+constraint limits.limits_burst_range CHECK (((burst >= 1) AND (burst <= 1000000000)))
+constraint limits.limits_kind_known CHECK ((kind = ANY (ARRAY['concurrency'::text, 'rate'::text, 'queued'::text, 'resource'::text])))
+constraint limits.limits_name_of_scope CHECK ((((scope <> 'queue'::text) OR (name = '*'::text)) AND ((scope <> 'type'::text) OR (name <> '*'::text))))
+constraint limits.limits_name_text CHECK (((name ~ '^([A-Za-z0-9_.:@/-]{1,128}|[*])$'::text) AND (name <> '-'::text)))
+constraint limits.limits_period_range CHECK (((period_ms >= 1) AND (period_ms <= '31622400000'::bigint)))
+constraint limits.limits_pkey PRIMARY KEY (queue, kind, scope, name, resource)
+constraint limits.limits_queue_length CHECK (((octet_length(queue) >= 1) AND (octet_length(queue) <= 128)))
+constraint limits.limits_rate_has_period CHECK ((((kind = 'rate'::text) = (period_ms IS NOT NULL)) AND ((kind = 'rate'::text) = (burst IS NOT NULL)) AND ((kind <> 'rate'::text) OR (amount > (0)::numeric))))
+constraint limits.limits_resource_of_tenant CHECK ((((kind = 'resource'::text) = (resource <> ''::text)) AND ((kind <> 'resource'::text) OR (scope = 'tenant'::text))))
+constraint limits.limits_resource_text CHECK (((resource ~ '^[A-Za-z0-9_.-]{0,64}$'::text) AND (resource <> '-'::text)))
+constraint limits.limits_scope_known CHECK ((scope = ANY (ARRAY['queue'::text, 'type'::text, 'tenant'::text, 'key'::text])))
+
+CREATE UNIQUE INDEX limits_pkey ON gap006.limits USING btree (queue, kind, scope, name, resource);
+
 -- TABLE paused_queues
 
 column paused_queues.queue text not null
@@ -185,6 +223,24 @@ constraint paused_queues.paused_queues_queue_length CHECK (((octet_length(queue)
 constraint paused_queues.paused_queues_reason_length CHECK ((octet_length(reason) <= 1024))
 
 CREATE UNIQUE INDEX paused_queues_pkey ON gap006.paused_queues USING btree (queue);
+
+-- TABLE queue_policies
+
+column queue_policies.queue text not null
+column queue_policies.order_by text not null default 'priority'::text
+column queue_policies.ageing_ms bigint
+column queue_policies.shortest_factor numeric(7,3)
+column queue_policies.fair text not null default 'jobs'::text
+column queue_policies.updated_at timestamp with time zone not null default now()
+
+constraint queue_policies.queue_policies_ageing_range CHECK (((order_by = 'ageing'::text) = COALESCE(((ageing_ms >= 1) AND (ageing_ms <= '31622400000'::bigint)), false)))
+constraint queue_policies.queue_policies_factor_range CHECK (((order_by = 'shortest'::text) = COALESCE(((shortest_factor >= 0.001) AND (shortest_factor <= (1000)::numeric)), false)))
+constraint queue_policies.queue_policies_fair_known CHECK ((fair = ANY (ARRAY['jobs'::text, 'time'::text, 'share'::text])))
+constraint queue_policies.queue_policies_order_known CHECK ((order_by = ANY (ARRAY['priority'::text, 'ageing'::text, 'deadline'::text, 'shortest'::text])))
+constraint queue_policies.queue_policies_pkey PRIMARY KEY (queue)
+constraint queue_policies.queue_policies_queue_length CHECK (((octet_length(queue) >= 1) AND (octet_length(queue) <= 128)))
+
+CREATE UNIQUE INDEX queue_policies_pkey ON gap006.queue_policies USING btree (queue);
 
 -- TABLE schedules with fillfactor=70
 
@@ -227,6 +283,20 @@ constraint suspicions.suspicions_pkey PRIMARY KEY (worker_id, observer)
 
 CREATE UNIQUE INDEX suspicions_pkey ON gap006.suspicions USING btree (worker_id, observer);
 
+-- TABLE tenants
+
+column tenants.tenant text not null
+column tenants.weight numeric(7,3) not null default 1
+column tenants.max_priority smallint
+column tenants.updated_at timestamp with time zone not null default now()
+
+constraint tenants.tenants_max_priority_range CHECK (((max_priority >= 1) AND (max_priority <= 5)))
+constraint tenants.tenants_pkey PRIMARY KEY (tenant)
+constraint tenants.tenants_tenant_text CHECK (((tenant ~ '^[A-Za-z0-9_.-]{1,64}$'::text) AND (tenant <> '-'::text)))
+constraint tenants.tenants_weight_range CHECK (((weight >= 0.001) AND (weight <= (1000)::numeric)))
+
+CREATE UNIQUE INDEX tenants_pkey ON gap006.tenants USING btree (tenant);
+
 -- TABLE workers with autovacuum_vacuum_scale_factor=0.05, fillfactor=70
 
 column workers.worker_id uuid not null
@@ -249,6 +319,7 @@ column workers.created_at timestamp with time zone not null default now()
 column workers.updated_at timestamp with time zone not null default now()
 column workers.load real not null default 0
 column workers.health_score smallint not null default 100
+column workers.resources jsonb not null default '{}'::jsonb
 
 constraint workers.workers_concurrency_positive CHECK ((concurrency > 0))
 constraint workers.workers_current_job_id_fkey FOREIGN KEY (current_job_id) REFERENCES gap006.jobs(job_id) ON DELETE SET NULL
@@ -256,6 +327,7 @@ constraint workers.workers_health_score_range CHECK (((health_score >= 0) AND (h
 constraint workers.workers_load_range CHECK ((load >= (0)::double precision))
 constraint workers.workers_name_length CHECK (((octet_length(worker_name) >= 1) AND (octet_length(worker_name) <= 255)))
 constraint workers.workers_pkey PRIMARY KEY (worker_id)
+constraint workers.workers_resources_object CHECK ((jsonb_typeof(resources) = 'object'::text))
 constraint workers.workers_status_known CHECK ((status = ANY (ARRAY['STARTING'::text, 'ACTIVE'::text, 'DEGRADED'::text, 'DRAINING'::text, 'SUSPECT'::text, 'FAILED'::text, 'STOPPED'::text])))
 
 CREATE INDEX idx_workers_last_heartbeat ON gap006.workers USING btree (last_heartbeat);
@@ -309,7 +381,7 @@ CREATE OR REPLACE FUNCTION gap006.inherited_priority(job_id uuid, priority integ
  STABLE
  SET search_path TO 'pg_catalog'
 AS $function$
-    SELECT LEAST(5, priority)
+    SELECT gap006.tenant_priority((SELECT j.tenant FROM gap006.jobs AS j WHERE j.job_id = $1), LEAST(5, $2)::smallint)::integer
 $function$;
 CREATE OR REPLACE FUNCTION gap006.mark_stale_workers(stale_after interval DEFAULT '00:01:00'::interval)
  RETURNS TABLE(worker_id uuid)
@@ -320,6 +392,28 @@ AS $function$
     SET status = 'FAILED', stopped_at = now(), updated_at = now()
     WHERE w.status IN ('STARTING', 'ACTIVE', 'DEGRADED', 'DRAINING', 'SUSPECT') AND w.last_heartbeat < now() - stale_after
     RETURNING w.worker_id
+$function$;
+CREATE OR REPLACE FUNCTION gap006.raise_fences(ids uuid[], all_jobs boolean, types text[], tenants boolean, keys boolean)
+ RETURNS SETOF uuid
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+    WITH waiting AS (
+        SELECT j.job_id, j.mode = 'before' AND (
+            all_jobs OR j.job_type = ANY(types) OR (tenants AND j.tenant IS NOT NULL) OR (keys AND j.limit_key IS NOT NULL)
+        ) AS limited
+        FROM gap006.jobs AS j
+        WHERE j.job_id = ANY(ids) AND (j.status IN ('PENDING', 'SCHEDULED')) IS TRUE
+        ORDER BY j.job_id
+        FOR NO KEY UPDATE OF j
+    ), raised AS (
+        UPDATE gap006.jobs AS j
+        SET fence = j.fence + 1, updated_at = j.updated_at + interval '1 microsecond'
+        FROM waiting AS w
+        WHERE j.job_id = w.job_id AND w.limited
+    )
+    SELECT w.job_id FROM waiting AS w
 $function$;
 CREATE OR REPLACE FUNCTION gap006.refuse_dependency_cycles()
  RETURNS trigger
@@ -373,6 +467,14 @@ BEGIN
     END LOOP;
     RETURN NULL;
 END
+$function$;
+CREATE OR REPLACE FUNCTION gap006.tenant_priority(of_tenant text, asked smallint)
+ RETURNS smallint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog'
+AS $function$
+    SELECT LEAST(asked, (SELECT t.max_priority FROM gap006.tenants AS t WHERE t.tenant = of_tenant))
 $function$;
 CREATE OR REPLACE FUNCTION gap006.update_jobs_updated_at()
  RETURNS trigger

@@ -55,9 +55,10 @@ class Attempt:
         stop: why its handler was cancelled from outside, if it was.
         started: when the handler was called, by the monotonic clock.
         deadline: when the job must have ended, if it must.
+        orphaned: its thread goes on after it was given up.
     """
 
-    __slots__ = ("_task", "begun", "deadline", "lease", "recorded", "recording", "started", "stop")
+    __slots__ = ("_task", "begun", "deadline", "lease", "orphaned", "recorded", "recording", "started", "stop")
 
     def __init__(self, lease: Lease) -> None:
         """A lease that nothing has been done about yet."""
@@ -68,6 +69,7 @@ class Attempt:
         self.stop: Stop | None = None
         self.started = 0.0
         self.deadline: Deadline | None = None
+        self.orphaned = False
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, task: asyncio.Task[None]) -> None:
@@ -126,13 +128,14 @@ async def call_handler(
     reporter: Reporter,
     threads: Executor,
     processes: Processes,
-    on_orphan: Callable[[asyncio.Future[Any]], None],
+    on_orphan: Callable[[Attempt, asyncio.Future[Any]], None],
     references: References,
 ) -> object:
     """Run the handler: a coroutine on the loop, a plain function in a thread or, where it is declared so, a process.
     What it is to be handed of the jobs that it depends on is read first.
 
-    A thread cannot be stopped: `on_orphan` is given the future of one that goes on after its attempt was given up.
+    A thread cannot be stopped: `on_orphan` is given the attempt, and the future of its thread, where that goes on after
+    the attempt was given up.
     """
     lease = attempt.lease
     if job_type is None:
@@ -159,7 +162,7 @@ async def call_handler(
         return await asyncio.shield(thread)
     except asyncio.CancelledError:
         if not thread.done():
-            on_orphan(thread)
+            on_orphan(attempt, thread)
         raise
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tenure._database import Database, Row
     from tenure._engine import ServerInfo
+    from tenure.overview import Overview
     from tenure.settings import Settings
 
 # Passwords that stand in examples and images; on a server that others can reach they are none.
@@ -149,6 +150,29 @@ def postgres_findings(row: Row, settings: Settings) -> list[Finding]:
         ),
         _offset("postgresql clock", row["time_ms"]),
     ]
+
+
+def work_findings(seen: Overview) -> list[Finding]:
+    """Jobs that no live worker can run, and limits that lanes wait for."""
+    nobodys = [
+        _finding(
+            "jobs that nobody can run",
+            f"{one.queue}: {one.jobs} require {one.requires}"
+            + ("" if one.since is None else f", since {one.since:%Y-%m-%d %H:%M:%S}"),
+            warn="start a worker that offers it, or cancel them",
+        )
+        for one in seen.unplaceable
+    ]
+    waited_for = [
+        _finding("limits", f"{one.queue}, {one.limit}: {one.used:g} of {_most(one.most)}, lanes that wait {one.parked}")
+        for one in seen.limits
+        if one.parked
+    ]
+    return (nobodys or [_finding("jobs that nobody can run", "none")]) + waited_for
+
+
+def _most(value: float | None) -> str:
+    return "a rate" if value is None else f"{value:g}"
 
 
 def check_redis(server: ServerInfo) -> None:

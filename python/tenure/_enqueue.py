@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from tenure._coalesce import Coalescer
 from tenure._engine import Descriptor
 from tenure._new_job import Profile
+from tenure._quota import Quotas
 from tenure._unique import Conflicts, in_lock_order
-from tenure.errors import Backpressure, DuplicateJob, StoreUnavailable
+from tenure.errors import Backpressure, DuplicateJob, QuotaExceeded, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from tenure._database import Connection, Database
     from tenure._new_job import NewJob
     from tenure._publish import Publisher
     from tenure._seal import Seal
 
+T = TypeVar("T")
 _MOST_ROWS: Final = 1000
 _IN_FLIGHT: Final = 2
 # Seconds between the beginnings of two batches: a commit for one job costs nearly as much as one for ten.
@@ -53,10 +56,14 @@ class Enqueued(msgspec.Struct, frozen=True):
 
 
 class Inserted(msgspec.Struct, frozen=True):
-    """What a batch did: the server's time, and the ids that were new where not all were."""
+    """What a batch did: the server's time, the ids that were new where not all were, the highest priorities of those
+    tenants of the batch that have one, and which queues are in the order of deadlines, where it has some.
+    """
 
     now_ms: int
     only: set[str] | None
+    most: dict[str, int]
+    by_deadline: list[str]
 
     def has(self, job: NewJob) -> bool:
         """Whether this job was new."""
@@ -73,27 +80,40 @@ class Enqueuer:
         self._database = database
         self._publisher = publisher
         self._conflicts = Conflicts(database, self._made, seal, publisher.after_commit)
+        self._quotas = Quotas(database)
+        self._limited: Coalescer[tuple[NewJob, asyncio.Future[Enqueued]]] = Coalescer(
+            self._flush_limited, most=_CHUNK, in_flight=_IN_FLIGHT
+        )
         self._single: Coalescer[tuple[NewJob, asyncio.Future[Enqueued]]] = Coalescer(
             self._flush, most=_MOST_ROWS, in_flight=_IN_FLIGHT, pace=_PACE, awaited=True
         )
 
     async def one(self, job: NewJob) -> Enqueued:
-        """Insert one job together with whatever else is being enqueued right now."""
+        """Insert one job together with whatever else is being enqueued right now.
+
+        Raises:
+            QuotaExceeded: no more jobs may wait.
+        """
+        await self._quotas.refresh()
         done: asyncio.Future[Enqueued] = asyncio.get_running_loop().create_future()
-        self._single.add((job, done))
+        (self._limited if self._quotas.covers(job) else self._single).add((job, done))
         enqueued = await done
         refuse([job], [enqueued])
         return enqueued
 
     async def many(self, jobs: Sequence[NewJob], connection: Connection | None = None) -> list[Enqueued]:
         """Insert jobs in as few statements as their number needs; all or nothing within a caller's transaction, and
-        where a taken key is to be refused.
+        where a taken key is to be refused or a limit on waiting jobs applies.
+
+        Raises:
+            QuotaExceeded: not all of them may wait; none was written.
         """
         if connection is not None:
             joined = await self._joined(jobs, connection)
             self._publisher.after_commit(connection, [one.job_id for one in joined])
             return joined
-        if any(map(refuses, jobs)):
+        await self._quotas.refresh()
+        if any(map(refuses, jobs)) or any(map(self._quotas.covers, jobs)):
             joined = await self._database.atomically(lambda own: self._joined(jobs, own))
             self._publisher.publish_ids([one.job_id for one in joined])
             return joined
@@ -111,8 +131,7 @@ class Enqueuer:
         refusing = any(map(refuses, jobs))
         async with connection.transaction() if refusing else nullcontext():
             ordered = in_lock_order(jobs)
-            chunks = [await self.insert(chunk, connection) for chunk in _chunks(ordered)]
-            enqueued = [one for chunk in chunks for one in chunk]
+            enqueued = await self.insert(ordered, connection)
             if ordered is not jobs:
                 by_id = dict(zip((job.job_id for job in ordered), enqueued, strict=True))
                 enqueued = [by_id[job.job_id] for job in jobs]
@@ -122,30 +141,63 @@ class Enqueuer:
     async def drained(self) -> None:
         """Wait until every job taken so far is inserted."""
         await self._single.drained()
+        await self._limited.drained()
 
     async def _flush(self, batch: list[tuple[NewJob, asyncio.Future[Enqueued]]]) -> None:
+        await self._told(batch, self._insert_and_publish)
+
+    async def _flush_limited(self, batch: list[tuple[NewJob, asyncio.Future[Enqueued]]]) -> None:
+        await self._told(batch, self._insert_what_fits)
+
+    async def _told(
+        self,
+        batch: list[tuple[NewJob, asyncio.Future[Enqueued]]],
+        insert: Callable[[list[NewJob]], Awaitable[Sequence[Enqueued | QuotaExceeded]]],
+    ) -> None:
+        """Insert a batch, and tell each of its callers."""
         try:
-            enqueued = await self._insert_and_publish([job for job, _ in batch])
+            outcomes = await insert([job for job, _ in batch])
         except Exception as error:  # noqa: BLE001 - every caller of the batch is told
             for _, done in batch:
                 if not done.done():
                     done.set_exception(error)
             return
-        for (_, done), one in zip(batch, enqueued, strict=True):
+        for (_, done), one in zip(batch, outcomes, strict=True):
             if not done.done():
-                done.set_result(one)
+                if isinstance(one, QuotaExceeded):
+                    done.set_exception(one)
+                else:
+                    done.set_result(one)
 
-    async def _insert_and_publish(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+    async def _insert_what_fits(self, jobs: list[NewJob]) -> list[Enqueued | QuotaExceeded]:
+        """Insert those of these jobs, of several callers, that limits on waiting jobs leave a place for."""
+        outcomes = await self._tried(lambda: self._database.atomically(lambda own: self._fitting(jobs, own)))
+        self._publisher.publish_ids([one.job_id for one in outcomes if isinstance(one, Enqueued) and one.changed])
+        return outcomes
+
+    async def _fitting(self, jobs: list[NewJob], connection: Connection) -> list[Enqueued | QuotaExceeded]:
+        refused, placed = await self._quotas.refusals(jobs, connection)
+        fit = in_lock_order([job for job in jobs if job.job_id not in refused])
+        enqueued = await self._inserted(fit, connection) if fit else []
+        await self._quotas.verify(fit, enqueued, placed, connection)
+        by_id = dict(zip((job.job_id for job in fit), enqueued, strict=True))
+        return [refused.get(job.job_id) or by_id[job.job_id] for job in jobs]
+
+    async def _tried(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what may be done twice until its outcome is known."""
         for attempt in range(_TRIES):
             try:
-                inserted = await self._rows(jobs, None)
-                break
+                return await work()
             except Backpressure:
                 raise  # nothing is unknown: the server waited for a lock, or looked for room, and said no
             except StoreUnavailable:
                 if attempt == _TRIES - 1:
                     raise
                 await asyncio.sleep(0.05 * 2**attempt)
+        raise AssertionError
+
+    async def _insert_and_publish(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        inserted = await self._tried(lambda: self._rows(jobs, None))
         self._publisher.publish(_descriptors(jobs, inserted))
         if inserted.only is None or not any(job.unique_key for job in jobs):
             return await self._enqueued(jobs, inserted, None)
@@ -158,9 +210,36 @@ class Enqueuer:
     async def insert(
         self, jobs: Sequence[NewJob], connection: Connection, *, with_edges: bool = False
     ) -> list[Enqueued]:
-        """Insert inside the caller's transaction; publishing waits for its commit."""
-        inserted = await self._rows(jobs, connection, with_edges=with_edges)
-        return await self._enqueued(jobs, inserted, connection)
+        """Insert inside the caller's transaction; publishing waits for its commit.
+
+        Raises:
+            QuotaExceeded: not all of them may wait; none was written.
+        """
+        await self._quotas.refresh(connection)
+        if not any(map(self._quotas.covers, jobs)):
+            return await self._inserted(jobs, connection, with_edges=with_edges)
+        refused, placed = await self._quotas.refusals(jobs, connection)
+        if refused:
+            raise next(iter(refused.values()))
+        async with connection.transaction():
+            enqueued = await self._inserted(jobs, connection, with_edges=with_edges)
+            await self._quotas.verify(jobs, enqueued, placed, connection)
+        return enqueued
+
+    async def fitting(self, jobs: Sequence[NewJob], connection: Connection) -> tuple[list[NewJob], list[QuotaExceeded]]:
+        """Those of these jobs that may wait, and why the others may not; the answer holds for this transaction."""
+        await self._quotas.refresh(connection)
+        refused, _ = await self._quotas.refusals(jobs, connection)
+        return [job for job in jobs if job.job_id not in refused], list(refused.values())
+
+    async def _inserted(
+        self, jobs: Sequence[NewJob], connection: Connection, *, with_edges: bool = False
+    ) -> list[Enqueued]:
+        enqueued = []
+        for chunk in _chunks(jobs):
+            inserted = await self._rows(chunk, connection, with_edges=with_edges)
+            enqueued += await self._enqueued(chunk, inserted, connection)
+        return enqueued
 
     async def _made(self, jobs: Sequence[NewJob], connection: Connection) -> set[str]:
         """Insert once more, what had no place at first; the ids of the new ones."""
@@ -173,7 +252,9 @@ class Enqueuer:
         columns = _columns(in_lock_order(jobs), with_edges=with_edges)
         [row] = await self._database.fetch("enqueue", *columns, connection=connection)
         whole = row["inserted"] == len(jobs)
-        return Inserted(row["now_ms"], None if whole else {str(job_id) for job_id in row["job_ids"] or ()})
+        only = None if whole else {str(job_id) for job_id in row["job_ids"] or ()}
+        most = msgspec.json.decode(row["most"]) if row["most"] else {}
+        return Inserted(row["now_ms"], only, most, row["by_deadline"] or [])
 
     async def _enqueued(
         self, jobs: Sequence[NewJob], inserted: Inserted, connection: Connection | None
@@ -265,25 +346,40 @@ def _descriptors(jobs: Sequence[NewJob], inserted: Inserted) -> dict[str, list[D
             continue
         like = likes.get(id(job.profile))
         if like is None:
-            like = likes[id(job.profile)] = _descriptor(job, inserted.now_ms).like
+            like = likes[id(job.profile)] = _descriptor(job, inserted).like
         by_queue[job.profile.queue].append(like(job.job_id, job.payload))
     return by_queue
 
 
-def _descriptor(job: NewJob, now_ms: int) -> Descriptor:
+def _descriptor(job: NewJob, inserted: Inserted) -> Descriptor:
     profile = job.profile
     run_at = profile.run_at
+    rare = profile.attributes
+    tenant = rare.get("tenant", "")
     return Descriptor(
         job_id=job.job_id,
         job_type=profile.job_type,
-        priority=profile.priority,
+        priority=min(profile.priority, inserted.most.get(tenant, profile.priority)),
         fence=0,
         attempts=0,
         max_retries=profile.max_retries,
         timeout_ms=profile.timeout_ms or 0,
-        run_at_ms=now_ms + profile.delay_ms if run_at is None else round(run_at.timestamp() * 1000),
+        run_at_ms=inserted.now_ms + profile.delay_ms if run_at is None else round(run_at.timestamp() * 1000),
         payload=job.payload,
         ready=run_at is None and profile.delay_ms <= 0,
         payload_format=profile.payload_format,
         mode=profile.mode,
+        tenant=tenant,
+        requires=rare.get("requires", ""),
+        limit_key=rare.get("limit_key", ""),
+        cost=rare.get("cost", 1000),
+        deadline_ms=_deadline_ms(rare, inserted.now_ms) if profile.queue in inserted.by_deadline else 0,
     )
+
+
+def _deadline_ms(rare: dict[str, Any], now_ms: int) -> int:
+    """When the job must have ended, as `enqueue.sql` has it; 0 for never."""
+    ends = [round(datetime.fromisoformat(rare["deadline_at"]).timestamp() * 1000)] if "deadline_at" in rare else []
+    if "deadline_ms" in rare:
+        ends.append(now_ms + rare["deadline_ms"])
+    return min(ends, default=0)

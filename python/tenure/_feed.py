@@ -38,13 +38,15 @@ class Feed:
         free_slots: Callable[[], int],
         take: Callable[[list[Lease]], None],
         rebuilder: Rebuilder,
+        offers: Callable[[], str],
     ) -> None:
-        """Prepare; `take` is given leases, never more than `free_slots` said."""
+        """Prepare; `take` is given leases, never more than `free_slots` said, nor what `offers` does not offer."""
         self._engine = engine
         self._queues = list(queues)
         self._free_slots = free_slots
         self._take = take
         self._rebuilder = rebuilder
+        self._offers = offers
         self._signal = asyncio.Event()
         self._woken = True
         self._task: asyncio.Task[None] | None = None
@@ -132,7 +134,7 @@ class Feed:
                 self._woken = True
                 break
             try:
-                batch = await self._engine.lease(queue, want)
+                batch = await self._engine.lease(queue, want, self._offers())
             except (NoGeneration, StoreUnavailable):
                 self._woken = True
                 raise

@@ -19,6 +19,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         concurrency: its slots at the start.
         worker_type: a word for workers of one kind. Defaults to "default".
         capabilities: what it offers to jobs that ask for it. Defaults to nothing.
+        resources: what it has of countable things, by name. Defaults to nothing.
         labels: what else people want to know of it. Defaults to nothing.
     """
 
@@ -27,6 +28,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     worker_type: str = "default"
     capabilities: tuple[str, ...] = ()
+    resources: dict[str, float] = {}
     labels: dict[str, str] = {}
 
     def row(self, worker_id: str) -> dict[str, object]:
@@ -39,6 +41,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
             "pid": os.getpid(),
             "queues": self.queues,
             "capabilities": self.capabilities,
+            "resources": self.resources,
             "labels": self.labels,
             "concurrency": self.concurrency,
             "version": __version__,

@@ -158,7 +158,7 @@ class Maintenance:
 
     async def _reconcile(self, queue: str, clock: _Clock) -> None:
         """Beside the rest, which it would hold up: a look may take seconds."""
-        reconciler = Reconciler(self._database, self._engine, queue)
+        reconciler = Reconciler(self._database, self._engine, queue, self._publisher.unbuilt)
         while True:
             pause = EVERY
             try:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tenure import _validate
+from tenure._classes import check_length, class_text
 from tenure._codec import encode
+from tenure._engine import new_ids
 from tenure.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tenure.job_type import JobRequest, JobType, Options
 
 _MOST_METADATA: Final = 16 * 1024
@@ -33,6 +38,11 @@ class Profile(msgspec.Struct, frozen=True):
     run_at: datetime | None
     delay_ms: int
     rare: str | None = None  # what few jobs have, as a JSON object
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What is in `rare`."""
+        return {} if self.rare is None else msgspec.json.decode(self.rare)
 
 
 class NewJob(msgspec.Struct):
@@ -59,14 +69,39 @@ def prepare(request: JobRequest, job_type: JobType[..., object], limit: int, job
     unique = request.options.unique
     if request.options.ends and job_type.record != "before":
         raise InvalidInput("expires_in, deadline_in", "absent where record='behind'", job_type.name)
+    if (request.options.limit_key is not None or request.options.resources) and job_type.record != "before":
+        # What was taken for a run that left no trace of its start would be forgotten with Redis.
+        raise InvalidInput("limit_key, resources", "absent where record='behind'", job_type.name)
     if unique is not None:
         if unique.needs_recorded_start and job_type.record != "before":
             raise InvalidInput(
                 "unique", "until='ended', and neither replace nor extend, where record='behind'", job_type.name
             )
-        job.unique_key = unique.key_of(job_type.name, job_type.signature.defaults | request.arguments)
+        job.unique_key = unique.key_of(
+            job_type.name, job_type.signature.defaults | request.arguments, request.options.tenant
+        )
         job.plain = payload
     return job
+
+
+def prepare_many(
+    requests: Sequence[JobRequest],
+    registered: Callable[[str], JobType[..., object]],
+    limit: int,
+    connection: object,
+) -> list[NewJob]:
+    """The same for the requests of one call, which joins the transaction of `connection` if there is one."""
+    jobs = [
+        prepare(request, registered(request.job_type), limit, job_id)
+        for request, job_id in zip(requests, new_ids(len(requests)), strict=True)
+    ]
+    if len({job.job_id for job in jobs}) < len(jobs):
+        counts = Counter(job.job_id for job in jobs)
+        raise InvalidInput("job_id", "given to one request of a call", counts.most_common(1)[0][0])
+    for request in requests:
+        if request.options.connection is not None and request.options.connection is not connection:
+            raise InvalidInput("connection", "given to enqueue_many itself", request.job_type)
+    return jobs
 
 
 def profile_of(job_type: JobType[..., object], options: Options) -> Profile:
@@ -87,7 +122,7 @@ def _profile(job_type: JobType[..., object], options: Options) -> Profile:
     if isinstance(delay, timedelta):
         delay = delay.total_seconds()
     unique = options.unique
-    rare: dict[str, object] = _times(options)
+    rare = _times(options) | _attributes(options)
     if unique is not None:
         rare |= unique.rare()
         if unique.wait is not None and delay is None and options.run_at is None:
@@ -125,6 +160,21 @@ def _times(options: Options) -> dict[str, object]:
             found[f"{name}_ms"] = _validate.span(f"{name}_in", after)
         if at is not None:
             found[f"{name}_at"] = at.isoformat()
+    return found
+
+
+def _attributes(options: Options) -> dict[str, object]:
+    """Whose the job is, what it needs and what it counts, as parts of `rare` in `enqueue.sql`."""
+    found: dict[str, object] = {}
+    if options.tenant is not None:
+        found["tenant"] = options.tenant
+    if options.requires or options.resources:
+        text = class_text(options.requires, options.resources or {})
+        found["requires"] = check_length("requires, resources", text)
+    if options.limit_key is not None:
+        found["limit_key"] = options.limit_key
+    if options.cost != 1.0:
+        found["cost"] = round(options.cost * 1000)
     return found
 
 

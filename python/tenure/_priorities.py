@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tenure._new_job import NewJob, Profile
 
 
+# Which jobs are to be lifted, for jobs of which tenant, and to which priority, before that tenant's highest is looked up.
+Lifts = dict[tuple[str, str | None], int]
+
+
 class Heights:
     """The priorities of a batch of new jobs, parents first: each takes at least its parents' own ones, and is noted for
     those that are lower than itself. What lifts a parent is not handed on to its other children: it may fall again.
@@ -30,7 +34,7 @@ class Heights:
         """Begin; `known` are the (locked) parents that exist already, rows of `lock_parents.sql`."""
         self._known = known
         self._own: dict[str, int] = {job_id: row["own_priority"] for job_id, row in known.items()}
-        self._waits: list[tuple[str, str]] = []
+        self._waits: list[tuple[NewJob, str]] = []
         # With the profile it was made of, whose identity is the key.
         self._profiles: dict[tuple[int, int], tuple[Profile, Profile]] = {}
 
@@ -42,14 +46,15 @@ class Heights:
         self._own[job.job_id] = priority
         if job.profile.priority != priority:
             job.profile = self._with(job.profile, priority)
-        self._waits += [(job.job_id, parent) for parent in waits if self._lifts(priority, parent)]
+        self._waits += [(job, parent) for parent in waits if self._lifts(priority, parent)]
 
-    def waited_for(self, kept: Collection[str]) -> dict[str, int]:
+    def waited_for(self, kept: Collection[str]) -> Lifts:
         """The parents that are to be lifted, by those of the jobs that were made, and to which priority."""
-        found: dict[str, int] = {}
-        for job_id, parent in self._waits:
-            if job_id in kept:
-                found[parent] = max(found.get(parent, 0), self._own[job_id])
+        found: Lifts = {}
+        for job, parent in self._waits:
+            if job.job_id in kept:
+                lifted = parent, job.options.tenant
+                found[lifted] = max(found.get(lifted, 0), self._own[job.job_id])
         return found
 
     def _lifts(self, priority: int, parent: str) -> bool:
@@ -66,14 +71,14 @@ class Heights:
         return made[0]
 
 
-async def lift(database: Database, waited_for: Mapping[str, int], connection: Connection) -> list[str]:
+async def lift(database: Database, waited_for: Lifts, connection: Connection) -> list[str]:
     """Lift (locked) jobs, and what they wait for, to the priorities of jobs that wait for them; the ids of all that
     were lifted.
     """
     if not waited_for:
         return []
-    columns = list(waited_for), list(waited_for.values())
-    return _ids(await database.fetch("lift", *columns, connection=connection))
+    parents, tenants = map(list, zip(*waited_for, strict=True))
+    return _ids(await database.fetch("lift", parents, list(waited_for.values()), tenants, connection=connection))
 
 
 async def let_go(database: Database, stopped: Sequence[str], connection: Connection) -> list[str]:

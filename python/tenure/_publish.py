@@ -33,15 +33,25 @@ async def load_descriptors(
     for start in range(0, len(job_ids), _MOST):
         for row in await database.fetch("descriptors", job_ids[start : start + _MOST]):
             values = dict(row)
-            queue, values["job_id"] = values.pop("queue"), str(values["job_id"])
             if values.pop("has_dependents") and parents is not None:
-                parents[values["job_id"]] = values["priority"]
-            try:
-                by_queue[queue].append(Descriptor(**values))
-            except ValueError as error:
-                # Written past this library; one such row must not keep the rest of its queue from being built.
-                logger.error("a job is left out, its row is refused: %s: %r", values["job_id"], str(error))  # noqa: TRY400
+                parents[str(values["job_id"])] = values["priority"]
+            by_queue[values.pop("queue")] += _descriptor(values)
     return by_queue
+
+
+async def load_running(database: Database, job_ids: Sequence[str]) -> list[Descriptor]:
+    """Those of these jobs that run, without their payloads: what Redis must know of them to count what they hold."""
+    return [one for row in await database.fetch("running", job_ids) for one in _descriptor(dict(row))]
+
+
+def _descriptor(values: dict[str, Any]) -> list[Descriptor]:
+    values["job_id"] = str(values["job_id"])
+    try:
+        return [Descriptor(**values)]
+    except ValueError as error:
+        # Written past this library; one such row must not keep the rest of its queue from being built.
+        logger.error("a job is left out, its row is refused: %s: %r", values["job_id"], str(error))  # noqa: TRY400
+        return []
 
 
 class Publisher:
@@ -62,7 +72,7 @@ class Publisher:
         """Prepare; the stores must be open when the first job comes. `built` waits until no queue is being built."""
         self._engine = engine
         self._database = database
-        self._on_unbuilt = on_unbuilt
+        self.unbuilt: Final = on_unbuilt
         self._on_unpushed = on_unpushed
         self._built = built
         self._fresh: dict[str, Coalescer[Descriptor]] = {}
@@ -144,7 +154,7 @@ class Publisher:
         try:
             await push
         except NoGeneration:
-            self._on_unbuilt(queue)
+            self.unbuilt(queue)
             return False
         except StoreUnavailable as error:
             logger.warning("push failed, the reconciler will repeat it: %s: %s", queue, error)

@@ -10,10 +10,22 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from tenure._engine import NoGeneration
 from tenure._pauses import declare_built
+from tenure._policy import Limited, follow_policy, load_policy
 from tenure._publish import load_descriptors
-from tenure._reconcile import FIRST_ID, MOST_RECENT, NOT_AT_ALL, PAGE, mend_recent, pages
+from tenure._reconcile import (
+    FIRST_ID,
+    MOST_RECENT,
+    NOT_AT_ALL,
+    PAGE,
+    mend_recent,
+    pages,
+    restore,
+    restore_counted,
+)
 from tenure.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -105,24 +117,9 @@ class Rebuilder:
 
     async def _build(self, queue: str) -> None:
         began = time.monotonic()
-        after, jobs, leases = FIRST_ID, 0, 0
+        policy = await load_policy(self._database, queue)
         pushed: deque[str] = deque(maxlen=MOST_RECENT)
-        while True:
-            rows = await self._database.fetch("live_page", queue, after, PAGE, NOT_AT_ALL)
-            waiting = [str(row["job_id"]) for row in rows if row["status"] != "PROCESSING"]
-            running = [(str(row["job_id"]), row["fence"]) for row in rows if row["status"] == "PROCESSING"]
-            for descriptors in (await load_descriptors(self._database, waiting)).values():
-                await self._engine.rebuild(queue, descriptors)
-            if running:
-                # Their workers go on: they get a lease of full length, and whoever is dead does not extend it.
-                await self._engine.restore(queue, running, rebuilding=True)
-            jobs += len(waiting)
-            pushed += waiting
-            leases += len(running)
-            if len(rows) < PAGE:
-                break
-            after = str(rows[-1]["job_id"])
-            await self._engine.duty(queue, _DUTY_MS)
+        jobs, leases = await self._put_all(queue, policy, pushed)
         # Jobs that changed behind the page that has them stand there as they were, a retried one for its old time:
         # while nobody can lease, they are put where they belong.
         changed = timedelta(seconds=time.monotonic() - began + _COMMITS_WITHIN)
@@ -131,15 +128,54 @@ class Rebuilder:
             for descriptors in (await load_descriptors(self._database, ids)).values():
                 await self._engine.rebuild(queue, descriptors)
             pushed += ids
-        await declare_built(self._database, self._engine, queue)
+        if not await declare_built(self._database, self._engine, queue, policy):
+            logger.warning("lost while it was rebuilt: %s", queue)
+            return
+        since = await load_policy(self._database, queue)
+        # What was changed meanwhile was told to a queue that was not built. Forgotten by this, it is built again.
+        if since != policy and not await follow_policy(self._engine, queue, since):
+            return
         await self._forget_cancelled(queue, list(pushed))
         # Jobs committed behind the page that would have had them, whose pushes were refused.
-        await mend_recent(self._database, self._engine, queue, time.monotonic() - began + _RECENT, NOT_AT_ALL)
+        behind = time.monotonic() - began + _RECENT
+        await mend_recent(self._database, self._engine, queue, behind, NOT_AT_ALL, laned=bool(since))
         # Who was idle is forgotten too: nobody would be woken until each looks by itself.
         workers = await self._database.fetch("workers_of_queue", queue)
         await self._engine.rouse(queue, [str(row["worker_id"]) for row in workers])
         seconds = time.monotonic() - began
         logger.info("queue rebuilt: %s, jobs %d, leases %d, %.3f s", queue, jobs, leases, seconds)
+
+    async def _put_all(self, queue: str, policy: dict[str, str], pushed: deque[str]) -> tuple[int, int]:
+        """Put every live job, page by page, under the queue's policy; how many wait, and how many run."""
+        jobs, leases, after = 0, 0, FIRST_ID
+        if policy:
+            await self._engine.set_policy(queue, policy, building=True)
+        limited = Limited.by(policy)
+        while True:
+            rows = await self._database.fetch("live_page", queue, after, PAGE, NOT_AT_ALL)
+            waiting = [str(row["job_id"]) for row in rows if row["status"] != "PROCESSING"]
+            if limited is not None and waiting:
+                waiting = await self._raised(queue, waiting, limited)
+            for descriptors in (await load_descriptors(self._database, waiting)).values():
+                await self._engine.rebuild(queue, descriptors)
+            # Their workers go on: they get a lease of full length, and whoever is dead does not extend it.
+            leases += await restore(self._database, self._engine, queue, rows, laned=bool(policy), rebuilding=True)
+            jobs += len(waiting)
+            pushed += waiting
+            if len(rows) < PAGE:
+                return jobs, leases
+            after = str(rows[-1]["job_id"])
+            await self._engine.duty(queue, _DUTY_MS)
+
+    async def _raised(self, queue: str, job_ids: list[str], limited: Limited) -> list[str]:
+        """Raise the fences of waiting jobs under a limit, and say which still wait. A lease of one that was taken
+        before Redis was lost, and not started, is dead by that; what has started meanwhile runs, and is counted.
+        """
+        rows = await self._database.fetch("raise_fences", job_ids, *msgspec.structs.astuple(limited))
+        waiting = {str(row["job_id"]) for row in rows}
+        if started := [job_id for job_id in job_ids if job_id not in waiting]:
+            await restore_counted(self._database, self._engine, queue, started, rebuilding=True)
+        return [job_id for job_id in job_ids if job_id in waiting]
 
     async def _forget_cancelled(self, queue: str, job_ids: Sequence[str]) -> None:
         """Take out what was cancelled behind the page that has it, whose cancellation a queue without generation
@@ -157,7 +193,7 @@ class Rebuilder:
             try:
                 if not await self._engine.has_generation(queue):
                     self.request(queue)
-                elif pushed := await mend_recent(self._database, self._engine, queue, 10 * _RECENT, NOT_AT_ALL):
+                elif pushed := await self._mend(queue):
                     logger.info("jobs pushed again: %s: %d", queue, pushed)
             except StoreUnavailable:
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - not a secret
@@ -165,3 +201,7 @@ class Rebuilder:
             else:
                 self._unpushed.discard(queue)
                 return
+
+    async def _mend(self, queue: str) -> int:
+        laned = bool(await load_policy(self._database, queue))
+        return await mend_recent(self._database, self._engine, queue, 10 * _RECENT, NOT_AT_ALL, laned=laned)

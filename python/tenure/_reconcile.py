@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tenure._pauses import follow
-from tenure._publish import load_descriptors
+from tenure._policy import follow_policy, load_policy
+from tenure._publish import load_descriptors, load_running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tenure._database import Database, Row
     from tenure._engine import Engine
@@ -34,7 +35,33 @@ _RECENT: Final = 30.0
 _SHARE: Final = 50
 
 
-async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Row]) -> int:
+async def restore(
+    database: Database, engine: Engine, queue: str, rows: Sequence[Row], *, laned: bool, rebuilding: bool = False
+) -> int:
+    """Give those of these rows that run, and have no lease in Redis, one of full length; how many run.
+
+    What they hold of limits is counted again: of those with attributes, or, where the queue has a policy (`laned`), of
+    all.
+    """
+    running = [row for row in rows if row["status"] == "PROCESSING"]
+    counted = [str(row["job_id"]) for row in running if laned or row["attributed"]]
+    plain = [(str(row["job_id"]), row["fence"]) for row in running if not (laned or row["attributed"])]
+    if counted:
+        await restore_counted(database, engine, queue, counted, rebuilding=rebuilding)
+    if plain:
+        await engine.restore(queue, plain, rebuilding=rebuilding)
+    return len(running)
+
+
+async def restore_counted(
+    database: Database, engine: Engine, queue: str, job_ids: Sequence[str], *, rebuilding: bool = False
+) -> None:
+    """The same for those of these jobs that run, with what they hold."""
+    if lanes := await load_running(database, job_ids):
+        await engine.restore(queue, [], lanes=lanes, rebuilding=rebuilding)
+
+
+async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Row], *, laned: bool) -> int:
     """Push those of these live jobs that Redis lacks, or has ready at another priority; give running ones without a
     lease one. How many were pushed.
 
@@ -42,7 +69,6 @@ async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Ro
     given to a job that has ended is forgotten when it expires.
     """
     waiting = [(str(row["job_id"]), row["fence"]) for row in rows if row["status"] != "PROCESSING"]
-    running = [(str(row["job_id"]), row["fence"]) for row in rows if row["status"] == "PROCESSING"]
     missing = await engine.missing(queue, waiting) if waiting else []
     # What others wait for may have been lifted, or let go, by somebody whose push did not come through.
     movable = [
@@ -54,8 +80,7 @@ async def mend(database: Database, engine: Engine, queue: str, rows: Sequence[Ro
     for descriptors in (await load_descriptors(database, missing)).values():
         pushed += len(descriptors)
         await engine.requeue(queue, descriptors)
-    if running:
-        await engine.restore(queue, running)
+    await restore(database, engine, queue, rows, laned=laned)
     return pushed
 
 
@@ -66,12 +91,14 @@ async def mend_recent(
     seconds: float,
     spare: timedelta = _ON_ITS_WAY,
     first_id: str = FIRST_ID,
+    *,
+    laned: bool,
 ) -> int:
     """Mend what changed within the last seconds, but not what is younger than `spare`, nor what has an id before
     `first_id`; how many were pushed.
     """
     rows = await database.fetch("live_since", queue, timedelta(seconds=seconds), spare, MOST_RECENT, first_id)
-    return sum([await mend(database, engine, queue, page) for page in pages(rows)])
+    return sum([await mend(database, engine, queue, page, laned=laned) for page in pages(rows)])
 
 
 def pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -79,12 +106,12 @@ def pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     return (rows[start : start + PAGE] for start in range(0, len(rows), PAGE))
 
 
-async def mend_page(database: Database, engine: Engine, queue: str, after: str) -> tuple[int, str]:
+async def mend_page(database: Database, engine: Engine, queue: str, after: str, *, laned: bool) -> tuple[int, str]:
     """Mend one page of a queue's live jobs behind the id `after`; how many were pushed, and where the next page
     begins.
     """
     rows = await database.fetch("live_page", queue, after, PAGE, _ON_ITS_WAY)
-    pushed = await mend(database, engine, queue, [row for row in rows if row["settled_down"]])
+    pushed = await mend(database, engine, queue, [row for row in rows if row["settled_down"]], laned=laned)
     return pushed, str(rows[-1]["job_id"]) if len(rows) == PAGE else FIRST_ID
 
 
@@ -99,11 +126,14 @@ class Reconciler:
     often as their cost allows.
     """
 
-    def __init__(self, database: Database, engine: Engine, queue: str) -> None:
-        """Prepare; the stores must be open at the first look."""
+    def __init__(
+        self, database: Database, engine: Engine, queue: str, rebuild: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Prepare; the stores must be open at the first look. `rebuild` is told of a queue to be built again."""
         self._database = database
         self._engine = engine
         self._queue = queue
+        self._rebuild = rebuild
         self._page = FIRST_ID
         self._looked = time.monotonic()
         self._again = 0.0
@@ -116,14 +146,22 @@ class Reconciler:
             StoreUnavailable: a store is away.
         """
         began = time.monotonic()
+        await self._database.fetch("adopt_tenants", self._queue)
+        policy = await load_policy(self._database, self._queue)
+        if not await follow_policy(self._engine, self._queue, policy):
+            logger.info("a queue is built again under another policy: %s", self._queue)
+            self._rebuild(self._queue)
+            return 0
         await follow(self._database, self._engine, self._queue)
+        laned = bool(policy)
         if began < self._again:
             pushed = await mend_recent(
-                self._database, self._engine, self._queue, _RECENT, first_id=first_id_since(_YOUNG)
+                self._database, self._engine, self._queue, _RECENT, first_id=first_id_since(_YOUNG), laned=laned
             )
         else:
-            pushed = await mend_recent(self._database, self._engine, self._queue, began - self._looked + _RECENT)
-            more, self._page = await mend_page(self._database, self._engine, self._queue, self._page)
+            seconds = began - self._looked + _RECENT
+            pushed = await mend_recent(self._database, self._engine, self._queue, seconds, laned=laned)
+            more, self._page = await mend_page(self._database, self._engine, self._queue, self._page, laned=laned)
             pushed += more
             self._looked = began
             self._again = time.monotonic() + _SHARE * (time.monotonic() - began)

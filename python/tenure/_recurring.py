@@ -99,7 +99,10 @@ class Recurring:
             return []
         if self._seal is not None:
             self._seal.seal_jobs(jobs)
-        enqueued = await self._enqueuer.insert(jobs, connection) if jobs else []
+        fit, refused = await self._enqueuer.fitting(jobs, connection)
+        for why in refused:
+            logger.warning("a schedule's job is left out: %s", why)
+        enqueued = await self._enqueuer.insert(fit, connection) if fit else []
         await self._database.fetch("move_schedules", *map(list, zip(*moved, strict=True)), connection=connection)
         return [one.job_id for one in enqueued if one.changed]
 

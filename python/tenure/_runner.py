@@ -23,6 +23,7 @@ from tenure._start import Starter
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tenure._classes import Offers
     from tenure._database import Database
     from tenure._engine import Engine, Lease
     from tenure._seal import Seal
@@ -59,8 +60,12 @@ class Runner:
         settle: Callable[[Ending], None],
         slot_freed: Callable[[], None],
         refused: Callable[[list[Lease]], None],
+        offers: Offers,
+        freed: Callable[[], None],
     ) -> None:
-        """Prepare; nothing runs before the first leases are taken."""
+        """Prepare; nothing runs before the first leases are taken. `offers` is told what each takes up; `freed` is
+        called whenever some of that was given back.
+        """
         self.attempts: Final[dict[tuple[str, int], Attempt]] = {}
         self.counted: Final = [0, 0]  # attempts that ended, and those that failed
         self._engine = engine
@@ -69,6 +74,8 @@ class Runner:
         self._settle = settle
         self._slot_freed = slot_freed
         self._refused = refused
+        self._offers = offers
+        self._freed = freed
         self._starter = Starter(database, worker_id, settings.lease_seconds * 0.8, self._on_asked)
         self._reporter = ContextReporter(database, self.attempt_of, self._starter)
         self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="tenure-handler")
@@ -128,6 +135,8 @@ class Runner:
                 # worker runs it already, and what it was given now is the same lease once more.
                 continue
             attempt = self.attempts[lease.key] = Attempt(lease)
+            if lease.requires:
+                self._offers.take(lease.requires)
             if self._cpu_types:
                 self._cpu_in_a_row = self._cpu_in_a_row + 1 if lease.job_type in self._cpu_types else 0
             (behind if lease.mode == "behind" else before).append(attempt)
@@ -267,10 +276,16 @@ class Runner:
 
     def _forget(self, attempt: Attempt) -> None:
         """Free the slot of an attempt that is over."""
-        self.attempts.pop(attempt.lease.key, None)
+        if self.attempts.pop(attempt.lease.key, None) is not None and not attempt.orphaned:
+            self._give_back_resources(attempt.lease.requires)
         if not self.attempts:
             self._all_ended.set()
         self._slot_freed()
+
+    def _give_back_resources(self, requires: str) -> None:
+        if requires:
+            self._offers.give_back(requires)
+            self._freed()
 
     async def ended(self, within: float) -> None:
         """Wait until no attempt is under way, at most that many seconds."""
@@ -285,13 +300,15 @@ class Runner:
         """Whether an attempt that was cut off has a recorded start, so that giving it back can be recorded too."""
         return await asyncio.shield(attempt.ensure_recorded(self._starter))
 
-    def _orphaned(self, thread: asyncio.Future[Any]) -> None:
-        """Keep a slot for a thread that goes on after its attempt was given up."""
+    def _orphaned(self, attempt: Attempt, thread: asyncio.Future[Any]) -> None:
+        """Keep a slot, and what the job takes up, for a thread that goes on after its attempt was given up."""
         self._orphans += 1
-        thread.add_done_callback(self._orphan_ended)
+        attempt.orphaned = True
+        thread.add_done_callback(functools.partial(self._orphan_ended, attempt.lease.requires))
 
-    def _orphan_ended(self, thread: asyncio.Future[Any]) -> None:
+    def _orphan_ended(self, requires: str, thread: asyncio.Future[Any]) -> None:
         self._orphans -= 1
+        self._give_back_resources(requires)
         if not thread.cancelled():
             thread.exception()  # seen: nobody waits for it any more
         self._slot_freed()

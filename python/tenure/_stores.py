@@ -48,7 +48,7 @@ class Stores:
         self.results: Final = Results(self.database, self.engine)
         self.registry: Final = Registry(self.database, self.engine, settings)
         self.watchdog: Final = Watchdog(settings.wedge_seconds)
-        self.admin: Final = Admin(self.database, self.engine, self.publisher, self.seal)
+        self.admin: Final = Admin(self.database, self.engine, self.publisher, self.rebuilder, self.seal)
 
     def _on_event(self, event: Event) -> None:
         if event.kind == "reconnected":

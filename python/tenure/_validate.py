@@ -12,11 +12,15 @@ from uuid import UUID
 from tenure.errors import InvalidInput
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+# A `-` alone stands for nothing where these are written.
+_TENANT: Final = re.compile(r"(?!-$)[A-Za-z0-9_.\-]{1,64}")
+_CAPABILITY: Final = re.compile(r"(?!-$)[A-Za-z0-9_.:\-]{1,64}")
+_LIMIT_KEY: Final = re.compile(r"(?!-$)[A-Za-z0-9_.:@/\-]{1,128}")
+_MOST_CAPABILITIES: Final = 64
+_MOST_RESOURCES: Final = 16
 _LONGEST_WAIT: Final = 10 * 366 * 86_400.0  # seconds; a delay beyond ten years is a mistake
 _MOST_TAGS: Final = 50
 _MOST_LABELS: Final = 50
-_CAPABILITY: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
-_MOST_CAPABILITIES: Final = 64
 _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 2999
 
@@ -99,16 +103,6 @@ def labels(value: object) -> dict[str, str]:
     return {name("labels", key): text("labels", said, 255) for key, said in value.items()}
 
 
-def capabilities(value: object) -> tuple[str, ...]:
-    """What a worker offers: short words, each once."""
-    if not isinstance(value, list | tuple | set | frozenset) or len(value) > _MOST_CAPABILITIES:
-        raise InvalidInput("capabilities", f"a list of at most {_MOST_CAPABILITIES} words", value)
-    for one in value:
-        if not isinstance(one, str) or not _CAPABILITY.fullmatch(one):
-            raise InvalidInput("capabilities", "1 to 64 letters, digits, '_', '-', '.' or ':' each", one)
-    return tuple(dict.fromkeys(value))
-
-
 def share(field: str, value: object) -> float:
     """A part of a whole, above 0 and at most 1."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
@@ -119,6 +113,54 @@ def share(field: str, value: object) -> float:
 def concurrency(value: object) -> int:
     """How many jobs a worker may run at a time."""
     return whole("concurrency", value, 1, 10_000)
+
+
+def tenant(value: object, field: str = "tenant") -> str:
+    """Whose a job is."""
+    if not isinstance(value, str) or not _TENANT.fullmatch(value):
+        raise InvalidInput(field, "1 to 64 letters, digits, '_', '.' or '-', and not '-'", value)
+    return value
+
+
+def limit_key(value: object, field: str = "limit_key") -> str:
+    """What jobs that share a limit have in common."""
+    if not isinstance(value, str) or not _LIMIT_KEY.fullmatch(value):
+        raise InvalidInput(field, "1 to 128 letters, digits, '_', '.', ':', '@', '/' or '-', and not '-'", value)
+    return value
+
+
+def capabilities(value: object, field: str = "capabilities", most: int = _MOST_CAPABILITIES) -> tuple[str, ...]:
+    """Words for what a job needs or a worker has, sorted, each once."""
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise InvalidInput(field, f"a set of at most {most} texts", value)
+    for one in value:
+        if not isinstance(one, str) or not _CAPABILITY.fullmatch(one):
+            raise InvalidInput(field, "texts of 1 to 64 letters, digits, '_', '.', ':' or '-'", one)
+    if len(set(value)) > most:
+        raise InvalidInput(field, f"at most {most} texts", len(set(value)))
+    return tuple(sorted(set(value)))
+
+
+def resources(value: object, field: str = "resources") -> dict[str, float]:
+    """Amounts of countable things by name, sorted by it."""
+    if not isinstance(value, Mapping) or len(value) > _MOST_RESOURCES:
+        raise InvalidInput(field, f"a mapping of at most {_MOST_RESOURCES} names to amounts", value)
+    for key in value:
+        if not isinstance(key, str) or not _TENANT.fullmatch(key):
+            raise InvalidInput(field, "named by 1 to 64 letters, digits, '_', '.' or '-'", key)
+    return {key: amount(f"{field}.{key}", value[key]) for key in sorted(value)}
+
+
+def amount(field: str, value: object, least: float = 0.001, most: float = 1e6) -> float:
+    """A number with at most three decimals."""
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not least <= value <= most
+        or round(value, 3) != value
+    ):
+        raise InvalidInput(field, f"a number from {least:g} to {most:g} with at most 3 decimals", value)
+    return float(value)
 
 
 def job_id(value: object, field: str = "job_id") -> str:

@@ -19,10 +19,12 @@ from tenure._trees import Trees, waited_for_again
 from tenure.errors import DuplicateJob, IllegalTransition, JobNotFound, StoreUnavailable
 from tenure.fleet import Fleet
 from tenure.job import Execution, JobInfo
+from tenure.limits import Limits
 from tenure.overview import Overview, look
 from tenure.queues import Queues
 from tenure.schedules import Schedules
 from tenure.supervisors import Supervisors
+from tenure.tenants import Tenants
 from tenure.workflows import Workflows
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tenure._database import Connection, Database, Row
     from tenure._engine import Engine
     from tenure._publish import Publisher
+    from tenure._rebuild import Rebuilder
     from tenure._seal import Seal
 
 STATUSES: Final = ("PENDING", "SCHEDULED", "BLOCKED", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED")
@@ -63,6 +66,7 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
         running: how many jobs PostgreSQL knows it to run.
         load: the share of its slots that were taken at its last copied beat, from 0.0.
         health_score: from 100 (well) to 0 (wedged), as of then.
+        capabilities, resources: what it offers to jobs that require it.
     """
 
     worker_id: str
@@ -72,6 +76,7 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     queues: list[str]
     capabilities: list[str]
+    resources: dict[str, float]
     labels: dict[str, str]
     concurrency: int
     status: str
@@ -85,24 +90,35 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
-    """How many jobs of a queue are in each state, and for how many seconds the oldest ready one has waited."""
+    """How many jobs of a queue are in each state, and for how many seconds the oldest ready one has waited.
+
+    Attributes:
+        laned: ready jobs in lanes, as Redis has them; None where it cannot be asked.
+        parked: lanes and tenants that wait for a limit; likewise.
+    """
 
     queue: str
     jobs: dict[str, int]
     oldest_ready_seconds: float | None
+    laned: int | None = None
+    parked: int | None = None
 
 
 class Admin:
     """What an operator may ask and do."""
 
-    def __init__(self, database: Database, engine: Engine, publisher: Publisher, seal: Seal | None = None) -> None:
+    def __init__(
+        self, database: Database, engine: Engine, publisher: Publisher, rebuilder: Rebuilder, seal: Seal | None = None
+    ) -> None:
         """Made by an open `Tenure`; `seal` opens what is shown."""
         self._seal = seal
         self._database = database
         self._engine = engine
         self._publisher = publisher
         self.schedules: Final = Schedules(database)
-        self.queues: Final = Queues(database, engine)
+        self.queues: Final = Queues(database, engine, rebuilder)
+        self.limits: Final = Limits(database, engine, rebuilder)
+        self.tenants: Final = Tenants(database, engine, rebuilder)
         self.questions: Final = Questions(engine)
         self.fleet: Final = Fleet(database, self.questions)
         self.supervisors: Final = Supervisors(engine, self.questions)
@@ -295,21 +311,35 @@ class Admin:
         """The registry, newest first."""
         rows = await self._database.fetch("list_workers", live_only)
         return [
-            msgspec.convert({**_plain(row), "labels": msgspec.json.decode(row["labels"])}, WorkerInfo) for row in rows
+            msgspec.convert(
+                {**_plain(row), **{name: msgspec.json.decode(row[name]) for name in ("labels", "resources")}},
+                WorkerInfo,
+            )
+            for row in rows
         ]
 
     async def stats(self) -> list[QueueStats]:
-        """Every queue's jobs by state, all in one snapshot of PostgreSQL."""
+        """Every queue's jobs by state, all in one snapshot of PostgreSQL, and its lanes in Redis."""
         by_queue: dict[str, dict[str, int]] = {}
         oldest: dict[str, float | None] = {}
         for row in await self._database.fetch("stats"):
             by_queue.setdefault(row["queue"], dict.fromkeys(STATUSES, 0))[row["status"]] = row["jobs"]
             if row["status"] == "PENDING":
                 oldest[row["queue"]] = row["oldest_seconds"]
-        return [
-            QueueStats(queue=queue, jobs=jobs, oldest_ready_seconds=oldest.get(queue))
-            for queue, jobs in by_queue.items()
-        ]
+        found = []
+        for queue, jobs in by_queue.items():
+            laned, parked = await self._lane_depths(queue)
+            found.append(
+                QueueStats(queue=queue, jobs=jobs, oldest_ready_seconds=oldest.get(queue), laned=laned, parked=parked)
+            )
+        return found
+
+    async def _lane_depths(self, queue: str) -> tuple[int | None, int | None]:
+        try:
+            depths = await self._engine.depths(queue)
+        except (NoGeneration, StoreUnavailable, ValueError):
+            return None, None  # the last one for a row whose queue no library would have written
+        return depths.laned, depths.parked
 
     async def overview(self, seconds: float = 10.0) -> Overview:
         """Queues, workers, rates and latencies now; rates and latencies over the last `seconds`, at most 3,600, and of
@@ -338,6 +368,7 @@ def _job_info(row: Row, seal: Seal | None) -> JobInfo:
     values["metadata"] = metadata if isinstance(metadata, dict) else {}
     values["tags"] = [tag for tag in row["tags"] if isinstance(tag, str)]
     values["timeout"] = None if row["timeout_ms"] is None else row["timeout_ms"] / 1000
+    values["cost"] = 1.0 if row["cost"] is None else row["cost"] / 1000
     return msgspec.convert(values, JobInfo)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-from collections import Counter
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
@@ -15,7 +14,7 @@ from tenure._checks import check_postgres, check_redis, check_urls, given_urls
 from tenure._dependencies import parents_of
 from tenure._engine import new_ids
 from tenure._graph import insert_graph
-from tenure._new_job import prepare
+from tenure._new_job import prepare, prepare_many
 from tenure._stored import outcome_of
 from tenure._stores import Stores
 from tenure.errors import InvalidInput, NotOpen, UnknownJobType
@@ -26,7 +25,7 @@ from tenure.settings import Settings
 from tenure.unique import as_unique
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from types import TracebackType
 
@@ -83,6 +82,11 @@ class Tenure:
         expires_in: float | timedelta | None = None,
         deadline_in: float | timedelta | None = None,
         inherit_priority: bool = True,
+        tenant: str | None = None,
+        requires: Iterable[str] = (),
+        resources: Mapping[str, float] | None = None,
+        limit_key: str | None = None,
+        cost: float = 1.0,
     ) -> Callable[[Callable[P, R]], JobType[P, R]]:
         """Register a handler: an `async def`, run on the loop, or a plain function, run in a thread.
 
@@ -105,6 +109,11 @@ class Tenure:
             deadline_in: seconds after its enqueue in which a job must end, or be stopped. Defaults to no bound.
             unique: True for one job with the same arguments at a time, a key, or a `Unique`. Defaults to none.
             inherit_priority: whether a job takes at least the priority of what it depends on. Defaults to True.
+            tenant: whose its jobs are. Defaults to nobody's.
+            requires: capabilities that a worker must have, such as `{"gpu", "region:eu"}`. Defaults to none.
+            resources: amounts that a running job takes up, such as `{"cpu": 2}`. Defaults to none.
+            limit_key: its jobs share the limits of jobs with this key. Defaults to none.
+            cost: what a job counts in its tenant's share. Defaults to 1.
 
         Raises:
             InvalidInput: a value is out of bounds, or the name is taken.
@@ -118,6 +127,11 @@ class Tenure:
             expires_in=expires_in,
             deadline_in=deadline_in,
             inherit_priority=inherit_priority,
+            tenant=tenant,
+            requires=requires,
+            resources=resources,
+            limit_key=limit_key,
+            cost=cost,
         )
 
         def register(handler: Callable[P, R]) -> JobType[P, R]:
@@ -163,8 +177,7 @@ class Tenure:
         """
         if name in self._schedules:
             raise InvalidInput("name", "a schedule that is not registered yet", name)
-        job_type = self.registered(request.job_type)
-        prepare(request, job_type, self.settings.max_payload_bytes, new_ids(1)[0])
+        prepare(request, self.registered(request.job_type), self.settings.max_payload_bytes, new_ids(1)[0])
         self._schedules[name] = Schedule(name, cron, request, timezone, missed)
         return request
 
@@ -254,18 +267,7 @@ class Tenure:
             The jobs, in the order of the requests.
         """
         requests = list(requests)
-        ids = new_ids(len(requests))
-        limit = self.settings.max_payload_bytes
-        jobs = [
-            prepare(request, self.registered(request.job_type), limit, job_id)
-            for request, job_id in zip(requests, ids, strict=True)
-        ]
-        if len({job.job_id for job in jobs}) < len(jobs):
-            counts = Counter(job.job_id for job in jobs)
-            raise InvalidInput("job_id", "given to one request of a call", counts.most_common(1)[0][0])
-        for request in requests:
-            if request.options.connection is not None and request.options.connection is not connection:
-                raise InvalidInput("connection", "given to enqueue_many itself", request.job_type)
+        jobs = prepare_many(requests, self.registered, self.settings.max_payload_bytes, connection)
         edges = {
             job.job_id: dict.fromkeys(needs, request.options.on_failure)
             for job, request in zip(jobs, requests, strict=True)
@@ -274,24 +276,19 @@ class Tenure:
         stores = self._open()
         if stores.seal is not None:
             stores.seal.seal_jobs(jobs)
-        if edges:
-            enqueued = await insert_graph(stores, jobs, edges, connection)
-        else:
-            enqueued = await stores.enqueuer.many(jobs, connection)
-        return [self._handle(one) for one in enqueued]
+        insert = insert_graph(stores, jobs, edges, connection) if edges else stores.enqueuer.many(jobs, connection)
+        return [self._handle(one) for one in await insert]
 
     async def enqueue_request(self, request: JobRequest) -> Job:
         """Enqueue one request; when this returns it is committed, or part of the caller's transaction."""
         options = request.options
         if options.connection is not None or options.depends_on:
             return (await self.enqueue_many([request], connection=options.connection))[0]
-        job_type = self.registered(request.job_type)
         stores = self._open()
-        job = prepare(request, job_type, self.settings.max_payload_bytes, new_ids(1)[0])
+        job = prepare(request, self.registered(request.job_type), self.settings.max_payload_bytes, new_ids(1)[0])
         if stores.seal is not None:
             stores.seal.seal_jobs([job])
-        one = await stores.enqueuer.one(job)
-        return self._handle(one)
+        return self._handle(await stores.enqueuer.one(job))
 
     def workflow(
         self,
@@ -337,7 +334,8 @@ class Tenure:
         worker_type: str = "default",
         labels: Mapping[str, str] | None = None,
         cpu_processes: int | None = None,
-        capabilities: Sequence[str] = (),
+        capabilities: Iterable[str] = (),
+        resources: Mapping[str, float] | None = None,
     ) -> Worker:
         """A worker in this process, for `async with app.worker(): …`.
 
@@ -349,7 +347,8 @@ class Tenure:
             labels: what else the registry shows of it, such as `{"zone": "b"}`. Defaults to none.
             cpu_processes: the most processes for `cpu` handlers, each of which runs one job at a time; they are started
                 when they are needed. Defaults to the machine's cores, and no more than `concurrency`.
-            capabilities: what it offers to jobs that ask for it, such as `["gpu", "region:eu"]`. Defaults to nothing.
+            capabilities: what it offers to jobs that require it, such as `{"gpu", "region:eu"}`. Defaults to nothing.
+            resources: what its jobs may take up together, such as `{"gpu": 2, "cpu": 8}`. Defaults to nothing.
         """
         from tenure._identity import Identity  # noqa: PLC0415 - a producer needs none of it
         from tenure.worker import Worker  # noqa: PLC0415
@@ -362,8 +361,9 @@ class Tenure:
             queues=tuple(names),
             concurrency=_validate.concurrency(concurrency),
             worker_type=_validate.name("worker_type", worker_type),
-            capabilities=_validate.capabilities(capabilities),
             labels=_validate.labels(labels or {}),
+            capabilities=_validate.capabilities(capabilities),
+            resources=_validate.resources(resources or {}),
         )
         default = min(identity.concurrency, os.cpu_count() or 1)
         stores = self._open()

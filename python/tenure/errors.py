@@ -20,6 +20,7 @@ TenureError
 ├── WorkerRefused           a worker will not do what was asked of it
 ├── NoAnswer                whether a worker did what was asked of it is unknown
 ├── DuplicateJob            another job has the unique key
+├── QuotaExceeded           as many jobs wait as a limit allows
 ├── IllegalTransition       the job's state does not allow the verb
 ├── LeaseLost               the lease died: nothing was changed
 ├── SealRefused             a sealed payload or result cannot be trusted, or not be opened
@@ -138,6 +139,27 @@ class DuplicateJob(TenureError):
         self.key = key
         self.job_id = job_id
         super().__init__(f"another job has the unique key {shorten(key)}: {job_id}")
+
+
+class QuotaExceeded(TenureError):
+    """As many jobs wait as a limit allows: nothing was written.
+
+    Attributes:
+        queue: whose limit it is.
+        limit: what it counts, such as `tenant acme`; `queue` for all of the queue's jobs.
+        max: how many may wait.
+        waiting: how many do.
+        asked: how many more the call would have made.
+    """
+
+    def __init__(self, queue: str, scope: str, name: str, most: int, *, waiting: int, asked: int) -> None:
+        """Name the limit and how full it is."""
+        self.queue = queue
+        self.limit = scope if scope == "queue" else f"{scope} {name}"
+        self.max = most
+        self.waiting = waiting
+        self.asked = asked
+        super().__init__(f"no place for {asked} more jobs in {queue}, {self.limit}: {waiting} of {most} wait")
 
 
 class IllegalTransition(TenureError):

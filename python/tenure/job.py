@@ -26,8 +26,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A job's row, read once. Times are UTC; `timeout` in seconds; `payload` and `result` decoded. `own_priority` is
-    there while a job that waits for this one lifts it above its own.
+    """A job's row, read once. Times are UTC; `timeout` in seconds; `payload` and `result` decoded; `requires` as
+    `gpu,region:eu;cpu=2`. `own_priority` is there while a job that waits for this one lifts it above its own.
     """
 
     job_id: str
@@ -48,6 +48,10 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     snoozes: int | None
     idempotency_key: str | None
     unique_key: str | None
+    tenant: str | None
+    requires: str | None
+    limit_key: str | None
+    cost: float
     worker_id: str | None
     pending_dependencies: int
     cancel_requested_at: datetime | None

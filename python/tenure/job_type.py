@@ -38,6 +38,7 @@ JITTERS: Final = ("full", "equal", "none")
 RETRY_PRIORITIES: Final = ("medium", "keep")
 ON_FAILURE: Final = ("hold", "cancel", "run")
 OnFailure = Literal["hold", "cancel", "run"]
+_MOST_REQUIRED: Final = 16
 _MOST_RETRIES: Final = 1000
 _LONGEST_TIMEOUT: Final = 24 * 86_400.0  # seconds; in milliseconds it must fit the column's 32 bits
 
@@ -95,6 +96,11 @@ class Options:
         deadline_at: the same as a point in time with a time zone. Defaults to none.
         idempotency_key: a second job with the same key is not made; the first is returned. Defaults to none.
         unique: a `Unique`, True for one job with the same arguments at a time, or a key. Defaults to none.
+        tenant: whose the job is, for fair share and limits. Defaults to nobody's.
+        requires: capabilities that its worker must have, such as `{"gpu", "region:eu"}`. Defaults to none.
+        resources: amounts that it takes up of its worker's while it runs, such as `{"cpu": 2}`. Defaults to none.
+        limit_key: jobs with the same key share the limits on keys, such as "customer:42". Defaults to none.
+        cost: what it counts in its tenant's share, 0.001 to a million. Defaults to 1.
         tags: short texts to find the job by. Defaults to none.
         metadata: a small JSON object kept beside the job. Defaults to none.
         depends_on: jobs, or their ids, that must complete first. Defaults to none.
@@ -117,6 +123,11 @@ class Options:
     deadline_at: datetime | None = None
     idempotency_key: str | None = None
     unique: Unique | None = None
+    tenant: str | None = None
+    requires: Iterable[str] = ()
+    resources: Mapping[str, float] | None = None
+    limit_key: str | None = None
+    cost: float = 1.0
     tags: Iterable[str] = ()
     metadata: Mapping[str, object] | None = None
     depends_on: Iterable[Job | str] = ()
@@ -142,6 +153,19 @@ class Options:
             _validate.text("idempotency_key", self.idempotency_key, 255)
         if self.unique is not None:
             object.__setattr__(self, "unique", as_unique(self.unique))
+        self._check_attributes()
+
+    def _check_attributes(self) -> None:
+        """Refuse what could not stand in a lane's name."""
+        if self.tenant is not None:
+            _validate.tenant(self.tenant)
+        if self.requires != ():
+            object.__setattr__(self, "requires", _validate.capabilities(self.requires, "requires", _MOST_REQUIRED))
+        if self.resources is not None:
+            object.__setattr__(self, "resources", _validate.resources(self.resources))
+        if self.limit_key is not None:
+            _validate.limit_key(self.limit_key)
+        _validate.amount("cost", self.cost)
 
     @property
     def ends(self) -> bool:

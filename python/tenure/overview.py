@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from tenure import _validate
+from tenure._engine import NoGeneration
 from tenure._samples import read_sample
+from tenure.lanes import LimitUse, Unplaceable, unplaceable, uses
+from tenure.limits import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +30,8 @@ class QueueOverview(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         ready, scheduled, running, dead: entries in Redis: waiting, waiting for their time, leased, dead letters.
+        laned: those of the ready ones that stand in lanes, for their tenant, what they require or a limit.
+        parked: lanes and tenants that wait for a limit.
         workers: that serve it and are live.
         per_second: attempts begun, over the time that was looked at.
         failed: the share of those that ended and failed, None where none ended.
@@ -39,6 +45,8 @@ class QueueOverview(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     dead: int
     workers: int
+    laned: int = 0
+    parked: int = 0
     per_second: float = 0.0
     failed: float | None = None
     wait_p50_ms: float | None = None
@@ -73,12 +81,19 @@ class WorkerOverview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """All queues by name, and the live workers, newest first. `seconds` is how far back rates and latencies look."""
+    """All queues by name, and the live workers, newest first. `seconds` is how far back rates and latencies look.
+
+    Attributes:
+        unplaceable: ready jobs that no live worker can run.
+        limits: how full limits are, of those that something holds or waits for, at most 100 a queue.
+    """
 
     at: datetime
     seconds: float
     queues: list[QueueOverview]
     workers: list[WorkerOverview]
+    unplaceable: list[Unplaceable] = []
+    limits: list[LimitUse] = []
 
 
 async def look(database: Database, engine: Engine, workers: Sequence[WorkerInfo], seconds: float) -> Overview:
@@ -87,12 +102,35 @@ async def look(database: Database, engine: Engine, workers: Sequence[WorkerInfo]
     rows = {row["queue"]: row for row in await database.fetch("activity", window, _MOST)}
     names = sorted({*rows, *(queue for worker in workers for queue in worker.queues)})
     samples = await engine.beats([worker.worker_id for worker in workers])
+    queues = await asyncio.gather(*(_queue(engine, name, workers, rows.get(name)) for name in names))
+    nobodys, full = await _lanes(database, engine, names, workers)
     return Overview(
         at=datetime.now(UTC),
         seconds=seconds,
-        queues=await asyncio.gather(*(_queue(engine, name, workers, rows.get(name)) for name in names)),
+        queues=queues,
         workers=[_worker(worker, samples.get(worker.worker_id)) for worker in workers],
+        unplaceable=nobodys,
+        limits=full,
     )
+
+
+async def _lanes(
+    database: Database, engine: Engine, names: Sequence[str], workers: Sequence[WorkerInfo]
+) -> tuple[list[Unplaceable], list[LimitUse]]:
+    """What there is to say of lanes, of queues that nobody serves too; those that have none are asked for depths."""
+    limits = [msgspec.convert(dict(row), Limit) for row in await database.fetch("list_limits", None)]
+    limited = {one.queue for one in limits}
+    nobodys: list[Unplaceable] = []
+    full: list[LimitUse] = []
+    for queue in sorted({*names, *limited, *(row["queue"] for row in await database.fetch("waiting_queues"))}):
+        # not built: its jobs are nobody's yet; the name of a row that no library wrote is none
+        with suppress(NoGeneration, ValueError):
+            depths = await engine.depths(queue)
+            if depths.laned or depths.parked or queue in limited:
+                lanes = await engine.lanes(queue)
+                nobodys += await unplaceable(database, queue, lanes.classes, workers)
+                full += uses(queue, lanes, limits)
+    return nobodys, full
 
 
 async def _queue(engine: Engine, name: str, workers: Sequence[WorkerInfo], row: Row | None) -> QueueOverview:
@@ -103,7 +141,9 @@ async def _queue(engine: Engine, name: str, workers: Sequence[WorkerInfo], row: 
         figures |= {f"{what}_p50_ms": p50, f"{what}_p99_ms": p99}
     return QueueOverview(
         queue=name,
-        ready=depths.high + depths.medium + depths.low,
+        ready=depths.high + depths.medium + depths.low + depths.laned,
+        laned=depths.laned,
+        parked=depths.parked,
         scheduled=depths.scheduled,
         running=depths.processing,
         dead=depths.dead,

@@ -127,18 +127,20 @@ class Unique:
             return {"unique_until": "hold", "unique_hold_ms": hold}
         return {"unique_until": self.until}
 
-    def key_of(self, job_type: str, arguments: Mapping[str, object]) -> str:
+    def key_of(self, job_type: str, arguments: Mapping[str, object], tenant: str | None = None) -> str:
         """The key of one call, but for its window.
 
         Args:
             job_type: jobs of different types are never the same.
             arguments: by name, defaults filled in.
+            tenant: nor are jobs of different tenants: none could keep out or replace another's.
 
         Raises:
             InvalidInput: there is no such argument.
             PayloadInvalid: an argument cannot be encoded.
         """
-        parts = [job_type]
+        # no job type has an @
+        parts = [job_type if tenant is None else f"{job_type}@{tenant}"]
         if self.key is not None:
             parts.append(self.key)
         if self.arguments or self.key is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from tenure import _validate
 from tenure._balance import share
+from tenure._classes import Offers
 from tenure._control import Control, stacks
 from tenure._engine import Engine, new_ids
 from tenure._enqueue import Enqueuer
@@ -81,6 +82,7 @@ class Worker:
         rebuilder = self._rebuilder
         self._publisher = Publisher(self._engine, database, rebuilder.request, rebuilder.recheck, rebuilder.settled)
         self._expiry = Expiry(database, self._engine, self._publisher)
+        self._offers = Offers(identity.capabilities, identity.resources)
         self._runner = Runner(
             database,
             self._engine,
@@ -93,6 +95,8 @@ class Worker:
             settle=self._settle,
             slot_freed=self._slot_freed,
             refused=self._expiry.refused,
+            offers=self._offers,
+            freed=self._resources_freed,
         )
         self._recurring = Recurring(
             database,
@@ -113,7 +117,9 @@ class Worker:
             self._recurring.run,
             self._expiry.sweep,
         )
-        self._feed = Feed(self._engine, self._queues, self.free_slots, self._take, self._rebuilder)
+        self._feed = Feed(
+            self._engine, self._queues, self.free_slots, self._take, self._rebuilder, lambda: self._offers.text
+        )
         self._settler = Settler(
             database, self._engine, self._publisher, self.worker_id, self._runner.on_lost, self._feed.slot_freed
         )
@@ -245,6 +251,10 @@ class Worker:
 
     def _slot_freed(self) -> None:
         self._feed.slot_freed()
+
+    def _resources_freed(self) -> None:
+        # Jobs may wait that were not leased for want of them; nobody wakes this worker for those.
+        self._feed.wake()
 
     def _on_rescued(self, leases: list[tuple[str, int]]) -> None:
         """Stop attempts whose leases this very worker took back: their beat will not say so any more."""

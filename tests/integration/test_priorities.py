@@ -111,6 +111,39 @@ async def test_it_falls_back_when_the_urgent_one_expires_or_goes_with_another_pa
         assert await priorities(root) == [1]
 
 
+async def test_tenants_bound_what_is_inherited(open_app, app, step):
+    """Both ways: what a tenant's job may be lifted to, and to what it may lift others."""
+    await open_app(app)
+    await app.admin.tenants.set("small", max_priority=2)
+    await app.admin.tenants.set("middling", max_priority=4)
+    theirs = await step.options(priority=1, tenant="middling").enqueue()
+    plain = await step.options(priority=1).enqueue()
+    humble = await step.options(priority=5, tenant="small", depends_on=[theirs, plain]).enqueue()
+    assert await priorities(theirs, plain, humble) == [2, 2, 2]
+    urgent = await step.options(priority=5, depends_on=[theirs, plain]).enqueue()
+    assert await priorities(theirs, plain, humble, urgent) == [4, 5, 2, 5]
+    child = await step.options(priority=1, tenant="small", depends_on=[urgent]).enqueue()
+    assert await priorities(child) == [2]
+    # In the queue's order: tenants take turns within a band, and both are in the high one now.
+    assert set(await order(app, 2)) == {theirs.id, plain.id}
+    await urgent.cancel()
+    assert await priorities(theirs, plain) == [2, 2]
+
+
+async def test_a_lift_in_a_lane_whose_push_was_lost_is_found(open_app, app, step, monkeypatch):
+    await open_app(app)
+    jobs = [await step.options(priority=3, tenant="acme").enqueue() for _ in range(3)]
+    stores = app._open()
+    await stores.publisher.drained()
+    await stores.rebuilder.settled()
+    with monkeypatch.context() as lost:
+        lost.setattr(stores.publisher, "publish_ids", lambda _: None)
+        await step.options(priority=5, depends_on=[jobs[2]]).enqueue()
+    assert await mend_recent(stores.database, stores.engine, "default", 60, timedelta(0), laned=False) == 1
+    assert await mend_recent(stores.database, stores.engine, "default", 60, timedelta(0), laned=False) == 0
+    assert (await order(app))[0] == jobs[2].id
+
+
 async def test_in_one_call(open_app, app, step):
     """The whole graph in one transaction: what is urgent at its end lifts its beginning."""
     await open_app(app)
@@ -174,8 +207,8 @@ async def test_a_lift_whose_push_was_lost_is_found(open_app, app, step, monkeypa
         while (await stores.engine.depths("default")).scheduled:
             await stores.engine.promote("default", 10)
             await asyncio.sleep(0.01)
-    assert await mend_recent(stores.database, stores.engine, "default", 60, timedelta(0)) == 2
-    assert await mend_recent(stores.database, stores.engine, "default", 60, timedelta(0)) == 0
+    assert await mend_recent(stores.database, stores.engine, "default", 60, timedelta(0), laned=False) == 2
+    assert await mend_recent(stores.database, stores.engine, "default", 60, timedelta(0), laned=False) == 0
     assert set((await order(app))[:2]) == {low.id, later.id}
     assert len(crowd) == 5
 

@@ -32,6 +32,9 @@ LEGAL: Final[dict[str, dict[str, str]]] = {
         "next_at": "now()",
     },
     "paused_queues": {"queue": "'default'"},
+    "tenants": {"tenant": "'acme'"},
+    "limits": {"queue": "'default'", "kind": "'concurrency'", "scope": "'queue'", "amount": "1"},
+    "queue_policies": {"queue": "'default'"},
     "suspicions": {
         "worker_id": "gen_random_uuid()",
         "observer": "'a'",

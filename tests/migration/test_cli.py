@@ -91,9 +91,9 @@ def test_verify_exits_with_1_on_drift(postgres_url: str, schema: str) -> None:
         printed(well)["found"]
         == printed(well)["expected"]
         == {
-            "tables": 10,
-            "indexes": 30,
-            "functions": 6,
+            "tables": 13,
+            "indexes": 36,
+            "functions": 8,
             "triggers": 3,
         }
     )
@@ -103,7 +103,7 @@ def test_verify_exits_with_1_on_drift(postgres_url: str, schema: str) -> None:
     assert "missing index: idx_jobs_worker_id" in ill.stdout
     ill = invoke("verify", *where, "--json")
     assert ill.exit_code == 1
-    assert "indexes: expected 30, found 29" in printed(ill)["problems"]
+    assert "indexes: expected 36, found 35" in printed(ill)["problems"]
 
 
 def test_sql_prints_sql_only() -> None:

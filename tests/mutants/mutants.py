@@ -117,9 +117,9 @@ def outbox_by_last_id() -> None:
         rows = await database.fetch("live_page", queue, last, _reconcile.PAGE, _reconcile.NOT_AT_ALL)
         if rows:
             seen[queue] = str(rows[-1]["job_id"])
-        return await _reconcile.mend(database, engine, queue, rows)
+        return await _reconcile.mend(database, engine, queue, rows, laned=False)
 
-    async def nothing(_database: Any, _engine: Any, _queue: str, after: str) -> tuple[int, str]:
+    async def nothing(_database: Any, _engine: Any, _queue: str, after: str, **_: Any) -> tuple[int, str]:
         return 0, after
 
     _reconcile.mend_recent = relay  # type: ignore[assignment]

@@ -61,6 +61,46 @@ def nothing_refused(admin, caplog) -> Iterator[None]:
     assert not [one.getMessage() for one in caplog.records if "refuse" in one.getMessage()]
 
 
+async def test_with_tenants_limits_and_classes(access, eventually, admin, nothing_refused):
+    """Everybody's part of it: limits are set, jobs pushed, leased, given back, counted, and all of it built again."""
+    producer, double, *_ = shop(access["waiter"].settings)
+    crew, *_ = shop(access["worker"].settings)
+    office, *_ = shop(access["operator"].settings)
+    eyes, *_ = shop(access["metrics"].settings)
+    job = double.options(tenant="acme", requires={"gpu"}, resources={"mem": 1}, limit_key="k", cost=2.0)
+    async with producer, crew, office, eyes:
+        await office.admin.tenants.set("acme", weight=2, max_priority=2)
+        await office.admin.limits.set("default", tenant="*", concurrency=5, queued=100, resources={"mem": 4})
+        await office.admin.limits.set("default", job_type="double", rate=1000, period=1)
+        waiting = await producer.enqueue_many([job.request(number) for number in range(10)])
+        await eventually(lambda: _reported(eyes, ";mem=1"))
+        async with crew.worker(capabilities={"gpu"}, resources={"mem": 8}) as worker:
+            assert await waiting[0].result(10) == 0
+            assert await (await double.enqueue(4)).result(10) == 8
+            # whoever notices builds it, under its policy
+            admin.flushall()
+            built = producer._stores.rebuilder
+            built.request("default")
+            await built.settled()
+            again = await job.enqueue(7)
+            assert await again.result(15) == 14
+            await office.admin.queues.fair("default", "share")
+            await office.admin.queues.order("default", "shortest")
+            assert await (await job.enqueue(8)).result(15) == 16
+            await worker._maintenance.stop()
+        await office.admin.queues.order("default")
+        cancelled = await double.options(tenant="acme", delay=60).enqueue(1)
+        await office.admin.cancel(cancelled.id)
+        assert await office.admin.limits.remove("default", "rate", job_type="double")
+        assert await office.admin.tenants.remove("acme")
+        seen = await eyes.admin.overview()
+        assert (seen.unplaceable, [one.used for one in seen.limits if one.used]) == ([], [])
+
+
+async def _reported(app, ending: str) -> bool:
+    return any(one.requires.endswith(ending) for one in (await app.admin.overview()).unplaceable)
+
+
 async def test_producer_and_worker_do_all_of_theirs(access, eventually, nothing_refused):
     producer, double, fail, quick, _ = shop(access["waiter"].settings)
     crew, *_ = shop(access["worker"].settings)

@@ -43,6 +43,7 @@ def test_public_names_are_these():
         "JobRequest",
         "LeaseLost",
         "Options",
+        "QuotaExceeded",
         "ResultTimeout",
         "Retry",
         "Settings",

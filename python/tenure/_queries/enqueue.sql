@@ -2,19 +2,19 @@
 -- sent again after an unknown outcome. Where all jobs have one profile ($19), its columns hold one element each, else one for each
 -- job. Other arrays that are shorter than that of the ids stand for defaults. run_at: a given time, or the server's now plus a
 -- delay. What few jobs have is one JSON object, `rare`, and unique keys ($20) are completed by the number of their window, if they have one.
--- Returns how many were new, their ids only if not all were, and the time.
+-- Returns how many were new, their ids only if not all were, the time, the highest priorities that tenants may have, and queues by deadline.
 WITH inserted AS (
     INSERT INTO {schema}.jobs (
         job_id, payload, idempotency_key, pending_dependencies, has_dependents, job_type, queue, payload_format, priority, mode,
         max_retries, timeout_ms, tags, metadata, run_at, status, completed_at, unique_key, unique_until, unique_hold_ms,
-        expires_at, deadline_at, workflow_id
+        expires_at, deadline_at, workflow_id, tenant, requires, limit_key, cost
     )
     SELECT
         u.job_id, u.payload, u.idempotency_key, COALESCE(u.pending_dependencies, 0), COALESCE(u.has_dependents, false),
         CASE WHEN $19::boolean THEN (SELECT ($7::text[])[1]) ELSE u.job_type END,
         CASE WHEN $19::boolean THEN (SELECT ($8::text[])[1]) ELSE u.queue END,
         CASE WHEN $19::boolean THEN (SELECT ($9::text[])[1]) ELSE u.payload_format END,
-        CASE WHEN $19::boolean THEN (SELECT ($10::smallint[])[1]) ELSE u.priority END,
+        CASE WHEN given.rare->>'tenant' IS NULL THEN given.priority ELSE {schema}.tenant_priority(given.rare->>'tenant', given.priority) END,
         CASE WHEN $19::boolean THEN (SELECT ($11::text[])[1]) ELSE u.mode END,
         CASE WHEN $19::boolean THEN (SELECT ($12::int[])[1]) ELSE u.max_retries END,
         CASE WHEN $19::boolean THEN (SELECT ($13::int[])[1]) ELSE u.timeout_ms END,
@@ -31,9 +31,8 @@ WITH inserted AS (
         CASE WHEN u.unique_key IS NOT NULL THEN u.unique_key || COALESCE('@' || w.number, '') END,
         CASE WHEN u.unique_key IS NOT NULL THEN given.rare->>'unique_until' END,
         CASE WHEN u.unique_key IS NOT NULL THEN (given.rare->>'unique_hold_ms')::bigint END,
-        t.expires_at,
-        t.deadline_at,
-        CASE WHEN given.rare IS NOT NULL THEN (given.rare->>'workflow_id')::uuid END
+        t.expires_at, t.deadline_at, (given.rare->>'workflow_id')::uuid,
+        given.rare->>'tenant', given.rare->>'requires', given.rare->>'limit_key', (given.rare->>'cost')::int
     FROM unnest(
         $1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::boolean[], $6::boolean[], $7::text[], $8::text[], $9::text[],
         $10::smallint[], $11::text[], $12::int[], $13::int[], $14::text[], $15::text[], $16::timestamptz[], $17::bigint[],
@@ -45,11 +44,11 @@ WITH inserted AS (
     CROSS JOIN LATERAL (
         SELECT CASE WHEN $19::boolean THEN (SELECT ($16::timestamptz[])[1]) ELSE u.run_at END AS at,
             CASE WHEN $19::boolean THEN (SELECT ($17::bigint[])[1]) ELSE u.delay_ms END AS delay_ms,
-            CASE WHEN $19::boolean THEN (SELECT ($18::text[])[1]::jsonb) ELSE u.rare::jsonb END AS rare
+            CASE WHEN $19::boolean THEN (SELECT ($18::text[])[1]::jsonb) ELSE u.rare::jsonb END AS rare,
+            CASE WHEN $19::boolean THEN (SELECT ($10::smallint[])[1]) ELSE u.priority END AS priority OFFSET 0
     ) AS given
     CROSS JOIN LATERAL (
-        SELECT floor(extract(epoch FROM now()) * 1000 / (given.rare->>'window_ms')::bigint)::bigint
-            + (given.rare->>'windows_ahead')::int AS number
+        SELECT floor(extract(epoch FROM now()) * 1000 / (given.rare->>'window_ms')::bigint)::bigint + (given.rare->>'windows_ahead')::int AS number
     ) AS w
     CROSS JOIN LATERAL (
         SELECT CASE
@@ -71,10 +70,11 @@ WITH inserted AS (
             ) END AS deadline_at
     ) AS t
     ON CONFLICT DO NOTHING
-    RETURNING job_id
+    RETURNING job_id, tenant, deadline_at
 )
-SELECT
-    count(*)::int AS inserted,
-    (extract(epoch FROM now()) * 1000)::bigint AS now_ms,
-    CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_agg(job_id) END AS job_ids
+SELECT count(*)::int AS inserted, (extract(epoch FROM now()) * 1000)::bigint AS now_ms,
+    CASE WHEN count(*) < cardinality($1::uuid[]) THEN array_agg(job_id) END AS job_ids,
+    CASE WHEN count(tenant) > 0 THEN (SELECT jsonb_object_agg(t.tenant, t.max_priority) FROM {schema}.tenants AS t
+        WHERE t.max_priority IS NOT NULL AND t.tenant = ANY(array_agg(inserted.tenant) FILTER (WHERE inserted.tenant IS NOT NULL))) END AS most,
+    CASE WHEN count(deadline_at) > 0 THEN (SELECT array_agg(queue) FROM {schema}.queue_policies WHERE order_by = 'deadline') END AS by_deadline
 FROM inserted

@@ -1,8 +1,9 @@
--- Lift jobs to the priority of one that waits for them, and all that they wait for themselves. What is high enough by itself needs no lift,
+-- Lift jobs to the priority of one that waits for them, bounded by that one's tenant ($3), and all that they wait for themselves. What is high enough by itself needs no lift,
 -- and no look further. They are locked already, by `lock_parents.sql`, so that nobody lowers one before the waiting job can be seen.
 -- Returns those lifted.
 WITH RECURSIVE raised(job_id, priority) AS (
-    SELECT * FROM unnest($1::uuid[], $2::int[]) AS u(job_id, priority)
+    SELECT u.job_id, CASE WHEN u.tenant IS NULL THEN u.priority ELSE {schema}.tenant_priority(u.tenant, u.priority::smallint) END
+    FROM unnest($1::uuid[], $2::int[], $3::text[]) AS u(job_id, priority, tenant)
     UNION
     SELECT d.depends_on_job_id, {schema}.inherited_priority(j.job_id, r.priority)
     FROM raised AS r

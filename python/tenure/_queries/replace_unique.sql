@@ -1,5 +1,6 @@
 -- Make of jobs that hold a unique key, and wait, what a later call says; where $3 is false only their time changes. The fence is raised
--- in the same write: whoever has leased such a job with its old payload or time can record no start, and runs nothing. $13: the longest
+-- in the same write: whoever has leased such a job with its old payload or time can record no start, and runs nothing. What it is counted
+-- by, its tenant and limit key, stays. $13: the longest
 -- that the first call may be put off. Locked in the order of ids, so that no two batches wait for each other. Returns those changed.
 WITH given AS (
     SELECT * FROM unnest(
@@ -9,7 +10,9 @@ WITH given AS (
         job_id, unique_key, whole, payload, payload_format, priority, max_retries, timeout_ms, tags, metadata, run_at, delay_ms, most_ms, rare
     )
 ), locked AS (
-    SELECT j.job_id, r.run_at, g.whole, g.payload, g.payload_format, g.priority, g.max_retries, g.timeout_ms, g.tags, g.metadata, t.expires_at, t.deadline_at
+    SELECT j.job_id, r.run_at, g.whole, g.payload, g.payload_format, g.max_retries, g.timeout_ms, g.tags, g.metadata, t.expires_at, t.deadline_at,
+        CASE WHEN j.tenant IS NULL THEN g.priority ELSE {schema}.tenant_priority(j.tenant, g.priority) END AS priority,
+        x.rare->>'requires' AS requires, (x.rare->>'cost')::int AS cost
     FROM given AS g
     JOIN {schema}.jobs AS j ON j.job_id = g.job_id
     CROSS JOIN LATERAL (
@@ -49,6 +52,8 @@ SET fence = j.fence + 1,
     metadata = CASE WHEN l.whole THEN COALESCE(l.metadata::jsonb, '{}') ELSE j.metadata END,
     expires_at = CASE WHEN l.whole THEN l.expires_at ELSE j.expires_at END,
     deadline_at = CASE WHEN l.whole THEN l.deadline_at ELSE j.deadline_at END,
+    requires = CASE WHEN l.whole THEN l.requires ELSE j.requires END,
+    cost = CASE WHEN l.whole THEN l.cost ELSE j.cost END,
     updated_at = now()
 FROM locked AS l
 WHERE j.job_id = l.job_id

@@ -22,7 +22,7 @@ except ImportError as missing:  # pragma: no cover - the extra is installed wher
 
 _WAITING: Final = ("high-priority-queue", "medium-priority-queue", "low-priority-queue", "scheduled-queue")
 _LEASED: Final = ("processing-queue", "rescue-queue")
-_OTHERS: Final = ("dead-letter-queue", "jobs", "generation", "idle", "cancelled", "duty")
+_OTHERS: Final = ("dead-letter-queue", "jobs", "generation", "idle", "lane-idle", "cancelled", "duty")
 _BATCH: Final = 500
 
 

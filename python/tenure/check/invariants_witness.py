@@ -28,7 +28,7 @@ _LEAK_FDS: Final = 24
 _LEAK_THREADS: Final = 12
 _LEAK_TASKS: Final = 40
 _ABOUT: Final = 0.1  # seconds by which two clocks and two looks may differ
-_LASTING: Final = ("dead-letter-queue", "generation", "idle")
+_LASTING: Final = ("dead-letter-queue", "generation", "idle", "lane-idle", "lane-policy")
 
 
 def i1_acked_is_there(evidence: Evidence) -> Iterator[Breach]:

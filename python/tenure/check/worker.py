@@ -38,9 +38,9 @@ def observe_leases() -> None:
     """Note every lease call of this process that brought jobs: when it began and ended, and what it brought."""
     original: Callable[..., Any] = Engine.lease
 
-    async def lease(self: Engine, queue: str, want: int) -> LeaseBatch:
+    async def lease(self: Engine, queue: str, want: int, offers: str = "") -> LeaseBatch:
         began = time.monotonic_ns()
-        batch: LeaseBatch = await original(self, queue, want)
+        batch: LeaseBatch = await original(self, queue, want, offers)
         if batch.leases:
             found = [(one.job_id, one.fence, one.priority) for one in batch.leases]
             jobs.ledger().note("lease", queue=queue, began=began, ended=time.monotonic_ns(), jobs=found)

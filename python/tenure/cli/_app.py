@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from tenure import __version__
-from tenure.cli import dlq, fleet, job, migrate, queue, schedule, workflow
+from tenure.cli import dlq, fleet, job, limit, migrate, queue, schedule, tenant, workflow
 from tenure.cli._output import escape
 from tenure.cli.bench import bench
 from tenure.cli.check import check
@@ -29,6 +29,7 @@ from tenure.errors import (
     InvalidInput,
     JobNotFound,
     NoAnswer,
+    QuotaExceeded,
     ScheduleNotFound,
     StoreUnavailable,
     TenureError,
@@ -48,6 +49,7 @@ EXIT_CODES: Final = (
     (WorkflowNotFound, 4),
     (IllegalTransition, 5),
     (DuplicateJob, 5),
+    (QuotaExceeded, 5),
     (WorkerRefused, 5),
     (NoAnswer, 6),
     (Exception, 1),
@@ -94,6 +96,8 @@ app: Final = typer.Typer(
 app.add_typer(job.app, name="job")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(queue.app, name="queue")
+app.add_typer(limit.app, name="limit")
+app.add_typer(tenant.app, name="tenant")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(workflow.app, name="workflow")
 app.add_typer(fleet.app, name="fleet")

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tenure.errors import InvalidInput
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -55,6 +57,18 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 def print_record(value: msgspec.Struct) -> None:
     """One record, a field a line."""
     print_table("", ("field", "value"), [(name, getattr(value, name)) for name in value.__struct_fields__])
+
+
+def amounts(given: list[str], field: str = "resource") -> dict[str, float]:
+    """Amounts by name, as options give them: NAME=AMOUNT."""
+    found: dict[str, float] = {}
+    for one in given:
+        name, _, amount = one.partition("=")
+        try:
+            found[name] = float(amount)
+        except ValueError as error:
+            raise InvalidInput(field, "NAME=AMOUNT", one) from error
+    return found
 
 
 def escape(text: str, *, keep: str = "") -> str:

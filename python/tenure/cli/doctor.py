@@ -6,14 +6,22 @@ import asyncio
 
 import typer
 
-from tenure import __version__
-from tenure._checks import Finding, check_urls, encryption_findings, given_urls, postgres_findings, redis_findings
+from tenure import Tenure, __version__
+from tenure._checks import (
+    Finding,
+    check_urls,
+    encryption_findings,
+    given_urls,
+    postgres_findings,
+    redis_findings,
+    work_findings,
+)
 from tenure._database import Database
 from tenure._embedded import EmbeddedStores
 from tenure._engine import Engine, debug_build, new_ids
 from tenure._migrate import Verification, verify
 from tenure.cli._output import JsonOption, print_json, print_table
-from tenure.errors import TenureError
+from tenure.errors import ConfigurationError, TenureError
 from tenure.settings import Settings
 
 
@@ -45,12 +53,23 @@ async def _examine(settings: Settings) -> list[Finding]:
         postgres_url, redis_url = given_urls(settings) or await embedded.start()
         findings += await _examine_redis(redis_url, settings)
         findings += await _examine_postgres(postgres_url, settings)
+        if not any(one.level == "fail" for one in findings):
+            findings += await _examine_work(settings)
     except TenureError as error:
         advice = "change the setting that the message names"
         findings.append(Finding(name="configuration", level="fail", text=str(error), advice=advice))
     finally:
         await embedded.stop()
     return findings
+
+
+async def _examine_work(settings: Settings) -> list[Finding]:
+    try:
+        async with Tenure(settings) as app:
+            return work_findings(await app.admin.overview())
+    except ConfigurationError as error:
+        # What this role should not be able to find out is nothing to worry about.
+        return [Finding(name="jobs that nobody can run", level="ok", text="not looked at", advice=str(error))]
 
 
 async def _examine_redis(url: str, settings: Settings) -> list[Finding]:

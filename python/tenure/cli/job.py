@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from tenure.cli._load import load_app, with_admin
-from tenure.cli._output import JsonOption, print_json, print_record, print_table
+from tenure.cli._output import JsonOption, amounts, print_json, print_record, print_table
 from tenure.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ def enqueue(
     unique: Annotated[str | None, typer.Option(help="One job of the type with this key at a time.")] = None,
     expires_in: Annotated[float | None, typer.Option(help="Seconds in which it must start, or never does.")] = None,
     deadline_in: Annotated[float | None, typer.Option(help="Seconds in which it must have ended.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose it is.")] = None,
+    requires: Annotated[list[str] | None, typer.Option(help="A capability; may be given several times.")] = None,
+    resource: Annotated[list[str] | None, typer.Option(help="NAME=AMOUNT; may be given several times.")] = None,
+    limit_key: Annotated[str | None, typer.Option(help="It shares the limits of jobs with this key.")] = None,
+    cost: Annotated[float | None, typer.Option(help="What it counts in its tenant's share.")] = None,
     depends_on: Annotated[list[str] | None, typer.Option(help="A job's id; may be given several times.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,6 +60,11 @@ def enqueue(
         "unique": unique,
         "expires_in": expires_in,
         "deadline_in": deadline_in,
+        "tenant": tenant,
+        "requires": requires,
+        "resources": amounts(resource) if resource else None,
+        "limit_key": limit_key,
+        "cost": cost,
         "depends_on": depends_on,
     }
 

@@ -1,4 +1,4 @@
-"""`tenure queue`: pause, resume, list."""
+"""`tenure queue`: pause, resume, list; order, fair, policies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from tenure.cli._load import with_admin
 from tenure.cli._output import JsonOption, print_json, print_table
 
-app: Final = typer.Typer(help="Pausing queues.", no_args_is_help=True)
+app: Final = typer.Typer(help="Pausing queues, and their order.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The queue's name.")]
 
@@ -38,3 +38,34 @@ def resume(name: Name) -> None:
     """Lease again."""
     resumed = with_admin(lambda admin: admin.queues.resume(name))
     typer.echo(f"resumed: {name}" if resumed else f"was not paused: {name}")
+
+
+@app.command()
+def order(
+    name: Name,
+    by: Annotated[str, typer.Argument(help="priority, ageing, deadline or shortest.")],
+    *,
+    ageing: Annotated[float | None, typer.Option(help="Seconds that a priority is worth, for ageing.")] = None,
+    factor: Annotated[float | None, typer.Option(help="What a second of work counts, for shortest.")] = None,
+) -> None:
+    """Say in which order its ready jobs are leased."""
+    with_admin(lambda admin: admin.queues.order(name, by, ageing=ageing, factor=factor))
+    typer.echo(f"ordered by {by}: {name}")
+
+
+@app.command()
+def fair(name: Name, by: Annotated[str, typer.Argument(help="jobs, time or share.")]) -> None:
+    """Say by what its tenants share."""
+    with_admin(lambda admin: admin.queues.fair(name, by))
+    typer.echo(f"shared by {by}: {name}")
+
+
+@app.command()
+def policies(*, as_json: JsonOption = False) -> None:
+    """List the queues that have an order or a way of sharing of their own."""
+    found = with_admin(lambda admin: admin.queues.policies())
+    if as_json:
+        print_json(found)
+        return
+    columns = ("queue", "order", "ageing, s", "factor", "shared by")
+    print_table("policies", columns, [(one.queue, one.order_by, one.ageing, one.factor, one.fair) for one in found])

@@ -14,9 +14,17 @@ def stats(*, as_json: JsonOption = False) -> None:
         print_json(found)
         return
     rows = [
-        (one.queue, *(one.jobs[status] for status in STATUSES), _seconds(one.oldest_ready_seconds)) for one in found
+        (
+            one.queue,
+            *(one.jobs[status] for status in STATUSES),
+            _seconds(one.oldest_ready_seconds),
+            one.laned,
+            one.parked,
+        )
+        for one in found
     ]
-    print_table("jobs", ("queue", *(status.lower() for status in STATUSES), "oldest ready, s"), rows)
+    columns = ("queue", *(status.lower() for status in STATUSES), "oldest ready, s", "laned", "parked lanes")
+    print_table("jobs", columns, rows)
 
 
 def _seconds(value: float | None) -> float | None:

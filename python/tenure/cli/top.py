@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tenure.overview import Overview
 
 _LATENCIES = ("wait p50 · p99 ms", "run p50 · p99 ms")
+_MOST_LIMITS = 20
 _MOST_WORKERS = 100  # shown; a terminal has no more lines
 
 
@@ -49,15 +50,23 @@ async def _watch(interval: float, seconds: float) -> None:
 
 
 def _shown(seen: Overview) -> Group:
-    return Group(_queues(seen), _workers(seen))
+    parts = [_queues(seen), _workers(seen)]
+    if seen.limits:
+        parts.insert(1, _limits(seen))
+    if seen.unplaceable:
+        parts.insert(1, _unplaceable(seen))
+    return Group(*parts)
 
 
 def _queues(seen: Overview) -> Table:
-    columns = ("queue", "ready", "scheduled", "running", "dead", "workers", "begun/s", "failed %", *_LATENCIES)
+    depths = ("ready", "laned", "parked", "scheduled", "running", "dead")
+    columns = ("queue", *depths, "workers", "begun/s", "failed %", *_LATENCIES)
     rows = [
         (
             one.queue,
             one.ready,
+            one.laned,
+            one.parked,
             one.scheduled,
             one.running,
             one.dead,
@@ -70,6 +79,16 @@ def _queues(seen: Overview) -> Table:
         for one in seen.queues
     ]
     return table(f"queues, {seen.at:%H:%M:%S} UTC, the last {seen.seconds:g} s", columns, rows)
+
+
+def _limits(seen: Overview) -> Table:
+    rows = [(one.queue, one.limit, one.used, one.most, one.parked) for one in seen.limits[:_MOST_LIMITS]]
+    return table("limits", ("queue", "limit", "used", "most", "lanes that wait"), rows)
+
+
+def _unplaceable(seen: Overview) -> Table:
+    rows = [(one.queue, one.requires, one.jobs, one.since) for one in seen.unplaceable]
+    return table("jobs that no live worker can run", ("queue", "requires", "jobs", "since"), rows)
 
 
 def _workers(seen: Overview) -> Table:

@@ -14,6 +14,7 @@ import typer
 from tenure import _validate
 from tenure.cli._load import load_app
 from tenure.cli._logs import set_up_logs
+from tenure.cli._output import amounts
 from tenure.cli._work import work
 from tenure.errors import InvalidInput
 from tenure.supervisor.group import MOST, Group
@@ -35,6 +36,9 @@ def worker(
     capability: Annotated[
         list[str] | None, typer.Option(help="What it offers to jobs that ask for it. May be repeated.")
     ] = None,
+    resource: Annotated[
+        list[str] | None, typer.Option(help="NAME=AMOUNT, what it has for jobs that take it up. May be repeated.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Shown in the registry. Defaults to host and process.")] = None,
     worker_type: Annotated[str, typer.Option("--type", help="Of what kind it is, for the registry.")] = "default",
     label: Annotated[list[str] | None, typer.Option(help="NAME=TEXT, for the registry. May be repeated.")] = None,
@@ -52,6 +56,7 @@ def worker(
     set_up_logs(log_level, log_format)
     _validate.whole("processes", processes, 1, MOST)
     labels = _labels(label or [])
+    resources = amounts(resource or [])
     # The parent imports it too: what is wrong with it is told once, not by every process again and again.
     app = load_app(target)
     group = Group(
@@ -63,6 +68,7 @@ def worker(
         concurrency=concurrency,
         cpu_processes=cpu_processes,
         capabilities=tuple(capability or ()),
+        resources=resources,
         labels=labels,
         type=worker_type,
         worker_name=name,
@@ -87,6 +93,7 @@ def worker(
         worker_type=worker_type,
         labels=labels,
         capabilities=group.capabilities,
+        resources=resources,
     )
     grace = app.settings.grace_seconds if grace is None else grace
     if _runner()(work(app, [make] * workers, grace, parent, pulse)):

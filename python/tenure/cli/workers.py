@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tenure._classes import class_text
 from tenure.cli._load import with_admin
 from tenure.cli._output import JsonOption, print_json, print_table
 
@@ -20,7 +21,7 @@ def workers(
     if as_json:
         print_json(found)
         return
-    columns = ("worker", "name", "status", "score", "queues", "running", "slots", "heartbeat")
+    columns = ("worker", "name", "status", "score", "queues", "offers", "running", "slots", "heartbeat")
     rows = [
         (
             one.worker_id,
@@ -28,6 +29,7 @@ def workers(
             one.status,
             one.health_score,
             ", ".join(one.queues),
+            class_text(one.capabilities, one.resources),
             one.running,
             one.concurrency,
             one.last_heartbeat,

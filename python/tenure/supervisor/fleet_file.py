@@ -27,6 +27,7 @@ _KEYS: Final = {
     "concurrency": "concurrency",
     "cpu_processes": "cpu_processes",
     "capabilities": "capabilities",
+    "resources": "resources",
     "labels": "labels",
     "type": "type",
     "name": "worker_name",

@@ -60,6 +60,7 @@ class Group:
         concurrency: the most jobs at a time, per worker. Defaults to 10.
         cpu_processes: for `cpu` handlers, per worker. Defaults to the cores, at most `concurrency`.
         capabilities: what they offer to jobs that ask for it. Defaults to nothing.
+        resources: what the jobs of each worker may take up together, by name. Defaults to nothing.
         labels: what else the registry shows of them. Defaults to nothing.
         type: of what kind they are, for the registry. Defaults to "default".
         worker_name: shown in the registry. Defaults to host and process.
@@ -84,6 +85,7 @@ class Group:
     concurrency: int = 10
     cpu_processes: int | None = None
     capabilities: tuple[str, ...] = ()
+    resources: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     type: str = "default"
     worker_name: str | None = None
@@ -121,6 +123,7 @@ class Group:
         if self.scale is not None and not self.queues:
             raise InvalidInput("queues", "given where a scale follows their load", self.queues)
         _validate.capabilities(self.capabilities)
+        _validate.resources(self.resources)
         if self.supervisor is not None and (taken := _validate.labels(self.labels).keys() & _OWN_LABELS):
             raise InvalidInput("labels", f"without {' and '.join(sorted(_OWN_LABELS))}, which are added", sorted(taken))
         _validate.name("type", self.type)
@@ -162,6 +165,7 @@ class Group:
             "cpu-processes": (self.cpu_processes,),
             "workers": (self.workers_per_process,),
             "capability": self.capabilities,
+            "resource": [f"{name}={amount}" for name, amount in self.resources.items()],
             "label": [f"{name}={text}" for name, text in labels.items()],
             "type": (self.type,),
             "name": (self.worker_name,),
