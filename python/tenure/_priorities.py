@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tenure._new_job import NewJob, Profile
 
 
-# Which jobs are to be lifted, for jobs of which tenant, and to which priority, before that tenant's highest is looked up.
+# Jobs to be lifted, and the tenants of those that wait for them, to priorities that these tenants may yet bound.
 Lifts = dict[tuple[str, str | None], int]
 
 
