@@ -36,13 +36,14 @@ def parse_file(path: str) -> dict[str, object]:
     }
 
 
-@app.job(priority=3)
+# They wait for files of every priority, and are to change none of them.
+@app.job(priority=1, inherit_priority=False)
 async def summarise_package(package: str, files: list[str]) -> dict[str, object]:
     """Add up what the jobs of a package's files found; those that failed are counted."""
     return {"package": package, **_sum(await app.admin.results(files), len(files))}
 
 
-@app.job(priority=3)
+@app.job(priority=1, inherit_priority=False)
 async def report(packages: list[str]) -> dict[str, object]:
     """Add up the packages."""
     return {"packages": len(packages), **_sum(await app.admin.results(packages), len(packages))}
