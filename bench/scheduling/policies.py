@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # A job should be over by this many times what its user asked for, after it came.
 SLACK: Final = 3.0
-_LEAST_COST: Final = 1  # in thousandths
+_COSTS: Final = (1, 10**9)  # in thousandths: up to eleven days, and what asks for more counts as that
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _ageing_ms(jobs: Sequence[Arrival]) -> int:
 
 
 def _cost(seconds: float) -> int:
-    cost = max(_LEAST_COST, round(seconds * 1000))
+    cost = min(max(round(seconds * 1000), _COSTS[0]), _COSTS[1])
     # a cost of 1, the default, is none that was given
     return cost + 1 if cost == 1000 else cost
 

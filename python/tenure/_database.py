@@ -38,6 +38,7 @@ _FULL: Final = (
     asyncpg.OutOfMemoryError,
     asyncpg.LockNotAvailableError,
 )
+_TRIES: Final = 3
 _AWAY: Final = (
     OSError,
     TimeoutError,
@@ -307,3 +308,15 @@ class Database:
         if lender is None:
             raise StoreUnavailable("postgresql cannot be asked: the pool is closed")
         return lender.lent()
+
+
+async def tried(work: Callable[[], Awaitable[T]]) -> T:
+    """Do what may be done twice until its outcome is known, three times at most."""
+    for attempt in range(_TRIES - 1):
+        try:
+            return await work()
+        except Backpressure:
+            raise  # nothing is unknown: the server waited for a lock, or looked for room, and said no
+        except StoreUnavailable:
+            await asyncio.sleep(0.05 * 2**attempt)
+    return await work()

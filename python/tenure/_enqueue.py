@@ -6,16 +6,17 @@ import asyncio
 from collections import defaultdict
 from contextlib import nullcontext
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tenure._coalesce import Coalescer
+from tenure._database import tried
 from tenure._engine import Descriptor
 from tenure._new_job import Profile
 from tenure._quota import Quotas
 from tenure._unique import Conflicts, in_lock_order
-from tenure.errors import Backpressure, DuplicateJob, QuotaExceeded, StoreUnavailable
+from tenure.errors import DuplicateJob, QuotaExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tenure._publish import Publisher
     from tenure._seal import Seal
 
-T = TypeVar("T")
 _MOST_ROWS: Final = 1000
 _IN_FLIGHT: Final = 2
 # Seconds between the beginnings of two batches: a commit for one job costs nearly as much as one for ten.
@@ -33,9 +33,6 @@ _PACE: Final = 0.001
 # A long call goes out in pieces: while the server inserts one, the next is encoded.
 _CHUNK: Final = 500
 _CHUNKS_IN_FLIGHT: Final = 3
-# An outcome that is unknown is asked again: the rows carry their ids, so a second insert of the same batch changes
-# nothing.
-_TRIES: Final = 3
 
 
 class Enqueued(msgspec.Struct, frozen=True):
@@ -171,7 +168,7 @@ class Enqueuer:
 
     async def _insert_what_fits(self, jobs: list[NewJob]) -> list[Enqueued | QuotaExceeded]:
         """Insert those of these jobs, of several callers, that limits on waiting jobs leave a place for."""
-        outcomes = await self._tried(lambda: self._database.atomically(lambda own: self._fitting(jobs, own)))
+        outcomes = await tried(lambda: self._database.atomically(lambda own: self._fitting(jobs, own)))
         self._publisher.publish_ids([one.job_id for one in outcomes if isinstance(one, Enqueued) and one.changed])
         return outcomes
 
@@ -183,21 +180,8 @@ class Enqueuer:
         by_id = dict(zip((job.job_id for job in fit), enqueued, strict=True))
         return [refused.get(job.job_id) or by_id[job.job_id] for job in jobs]
 
-    async def _tried(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do what may be done twice until its outcome is known."""
-        for attempt in range(_TRIES):
-            try:
-                return await work()
-            except Backpressure:
-                raise  # nothing is unknown: the server waited for a lock, or looked for room, and said no
-            except StoreUnavailable:
-                if attempt == _TRIES - 1:
-                    raise
-                await asyncio.sleep(0.05 * 2**attempt)
-        raise AssertionError
-
     async def _insert_and_publish(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        inserted = await self._tried(lambda: self._rows(jobs, None))
+        inserted = await tried(lambda: self._rows(jobs, None))
         self._publisher.publish(_descriptors(jobs, inserted))
         if inserted.only is None or not any(job.unique_key for job in jobs):
             return await self._enqueued(jobs, inserted, None)

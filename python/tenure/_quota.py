@@ -14,6 +14,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tenure._database import tried
 from tenure.errors import InvalidInput, QuotaExceeded, TenureError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Quotas:
                 await self._read(connection)
             return
         if self._reading is None:
-            self._reading = asyncio.get_running_loop().create_task(self._read(None))
+            self._reading = asyncio.get_running_loop().create_task(tried(lambda: self._read(None)))
             self._reading.add_done_callback(self._read_ended)
         if age >= _STALE:
             await asyncio.shield(self._reading)

@@ -177,12 +177,13 @@ async def test_a_lease_whose_answer_is_lost_comes_back(stage):
     # the server is taught the script first: what is lost must be a lease
     await stage.enqueue("work", delay=0.1)
     with stage.raw() as client:
-        await stage.eventually(lambda: client.exists("gap006:{default}:scheduled-queue"), "it was pushed")
+        await stage.eventually(lambda: client.exists("gap006:{default}:generation"), "the queue was built")
         await stage.client._open().engine.lease("default", 1)
         job = await stage.enqueue("work", priority=5)
         await stage.eventually(lambda: client.exists("gap006:{default}:high-priority-queue"), "it was pushed")
-    # a script that knows the idle and ends with the inboxes' prefix: a lease
-    stage.redis.lose_answer(lambda data: b":idle" in data and data.endswith(b"default\r\n$14\r\ngap006:worker:\r\n"))
+    # a script that knows the idle and ends with the inboxes' prefix and no offers: a lease
+    lease = b"default\r\n$14\r\ngap006:worker:\r\n$0\r\n\r\n"
+    stage.redis.lose_answer(lambda data: b":idle" in data and data.endswith(lease))
     stage.spawn(concurrency=1)
     assert await job.result(timeout=15) == 2
     assert stage.redis.lost == 1
