@@ -14,7 +14,7 @@ import pytest
 from tenure import StoreUnavailable
 
 # What may stand in Redis for ever; all else is a job's, or has an end of its own.
-LASTING = {"gap006:{default}:generation", "gap006:{default}:idle", "gap006:{default}:dead-letter-queue"}
+LASTING = {f"gap006:{{default}}:{name}" for name in ("generation", "idle", "lane-idle", "dead-letter-queue")}
 
 
 @pytest.fixture
@@ -109,3 +109,4 @@ async def test_everything_is_back_at_its_baseline_after_a_soak(stage, minutes, m
         await stage.eventually(forgotten, "no key but those that may last", 15)
         # workers that are gone leave no more behind than one entry each, until a wake-up passes over it
         assert client.zcard("gap006:{default}:idle") <= 2
+        assert client.zcard("gap006:{default}:lane-idle") <= 4
