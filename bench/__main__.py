@@ -15,6 +15,7 @@ from rich.console import Console
 from bench.machine import machine
 from bench.picture import draw
 from bench.plan import PARTS, Session
+from bench.scheduling.picture import draw as draw_orders
 from bench.servers import servers
 from bench.table import print_figures
 from tenure.bench.loop import run
@@ -43,13 +44,19 @@ def main(given: Sequence[str] | None = None) -> int:
     print_figures(console, figures)
     if options.quick and not options.name:
         with tempfile.TemporaryDirectory() as directory:
-            draw(figures, Path(directory) / "quick.svg")
+            _draw(figures, Path(directory) / "quick.svg")
         return 0
     path = RESULTS / f"{options.name or 'latest'}.json"
     path.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-    draw(figures, path.with_suffix(".svg"))
+    _draw(figures, path.with_suffix(".svg"))
     console.print(f"kept in {path}, and as a picture beside it")
     return 0
+
+
+def _draw(figures: dict[str, Any], path: Path) -> None:
+    draw(figures, path)
+    if orders := figures.get("scheduling"):
+        draw_orders(orders, path.with_name(f"{path.stem}-orders.svg"))
 
 
 def _show(row: dict[str, Any]) -> None:

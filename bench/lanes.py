@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _HERE: Final = Path(__file__).parents[1]
 _AT_ONCE: Final = 1000
-_DEPTHS: Final = (10, 50, 1000)
+DEPTHS: Final = (10, 50, 1000)
 _TENANTS: Final = (1, 100, 10_000)
 _BATCH: Final = 100
 
@@ -129,7 +129,7 @@ async def taking(
     )
 
 
-async def ceiling(url: str, blocked: int, rounds: int) -> dict[str, float]:
+async def ceiling(url: str, blocked: int, rounds: int) -> dict[str, Any]:
     """Jobs per second of an unlimited type, alone and beside `blocked` jobs each of a type, a tenant and a key that
     have reached their limits; in turns.
     """
@@ -152,6 +152,7 @@ async def ceiling(url: str, blocked: int, rounds: int) -> dict[str, float]:
         queue.engine.close()
     jobs = rounds * 100
     return {
+        "name": "an unlimited type beside limits at their ceilings",
         "blocked": 3 * blocked,
         "alone_per_second": round(jobs / seconds["alone"]),
         "beside_per_second": round(jobs / seconds["beside"]),
@@ -253,7 +254,7 @@ def main() -> None:
             for row in against(url, options.against, 20 if options.quick else 400):
                 print(row)
             return
-        depths = _DEPTHS[:2] if options.quick else (*_DEPTHS, 1_000_000) if options.million else (*_DEPTHS, 100_000)
+        depths = DEPTHS[:2] if options.quick else (*DEPTHS, 1_000_000) if options.million else (*DEPTHS, 100_000)
         for row in asyncio.run(measure(url, depths, 20 if options.quick else 500)):
             print(row)
 

@@ -13,6 +13,7 @@ from bench.graphs import batch, inheritance, inversion
 from bench.heartbeats import heartbeats
 from bench.held import held
 from bench.idle import idle, idle_crew, import_ms
+from bench.lanes import DEPTHS, measure
 from bench.locusts import locusts
 from bench.makespan import MIXES, PARALLEL, makespan
 from bench.perjob import per_job
@@ -120,6 +121,15 @@ def _backlog(session: Session) -> list[Row]:
     return [session.row(backlog, ready) for ready in (*sizes, *_million(session))]
 
 
+def _lanes(session: Session) -> list[Row]:
+    depths = DEPTHS[:1] if session.quick else (*DEPTHS, *(_million(session) or (100_000,)))
+    rows = run(measure(session.servers.redis_url, depths, 5 if session.quick else 500))
+    found: list[Row] = [msgspec.to_builtins(row) for row in rows]
+    for row in found:
+        session.show(row)
+    return found
+
+
 def _promotion(session: Session) -> list[Row]:
     sizes = (2000,) if session.quick else (100_000, *_million(session))
     return [session.row(promotion, jobs) for jobs in sizes]
@@ -196,6 +206,7 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "per_job": _per_job,
     "growth": _growth,
     "backlog": _backlog,
+    "lanes": _lanes,
     "promotion": _promotion,
     "heartbeats": _heartbeats,
     "detection": _detection,

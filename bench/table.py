@@ -17,6 +17,8 @@ RESULTS: Final = HERE / "results"
 # What tells two cases apart.
 _NAMES: Final = (
     "name",
+    "policy",
+    "machines",
     "detector",
     "mode",
     "processes",
@@ -25,6 +27,7 @@ _NAMES: Final = (
     "jobs",
     "workers",
     "ready",
+    "tenants",
     "leases_each",
 )
 _BEGIN: Final = "<!-- figures: python -m bench.table -->"

@@ -29,13 +29,13 @@ _CLAIMS: Final = (
     (
         "fair share: P99 of the light users' waits, s",
         "light_wait_p99_s",
-        ("first in, first out", "priority", "fair share"),
+        ("first in, first out", "fair share", "fair share by jobs", "fair share, foreseen"),
         True,
     ),
     (
         "fair share: Jain's index of the users' mean slowdowns",
         "jain",
-        ("first in, first out", "priority", "fair share"),
+        ("first in, first out", "fair share", "fair share by jobs", "fair share, foreseen"),
         False,
     ),
     (

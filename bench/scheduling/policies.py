@@ -97,4 +97,10 @@ POLICIES: Final = (
         lambda _: {"fair": "jobs"},
         lambda job, _level, predicted: {"tenant": f"user-{job.user}", "cost": _cost(predicted)},
     ),
+    Policy("fair share by jobs", lambda _: {"fair": "jobs"}, lambda job, *_: {"tenant": f"user-{job.user}"}),
+    Policy(
+        "fair share, foreseen",
+        lambda _: {"fair": "jobs"},
+        lambda job, *_: {"tenant": f"user-{job.user}", "cost": _cost(job.run_s)},
+    ),
 )
