@@ -160,6 +160,22 @@ def test_a_rate_is_never_exceeded(raw_redis, prefix):
     assert len(given["k1"]) + len(given["k2"]) > 0.3 * 2 * elapsed * amount / period, "and it is used"
 
 
+@pytest.mark.parametrize("between", [{"weight|t": "2"}, {}], ids=["others", "none"])
+def test_a_rate_that_was_taken_out_gives_no_second_burst(raw_redis, prefix, between):
+    policy = {"rate|tenant|t": "5 1000 3"}
+    lanes = Lanes(raw_redis, prefix, policy)
+    lanes.push(jobs_of("t", 9))
+    lanes.wait(10_000)
+    assert len(lanes.lease(9)) == 3
+    assert lanes.set_policy(between) == 1
+    assert lanes.set_policy(policy) == 1
+    assert lanes.lease(9) == [], "it would be twice the burst at once"
+    lanes.wait(199)
+    assert lanes.lease(9) == []
+    lanes.wait(1)
+    assert len(lanes.lease(9)) == 1
+
+
 def test_who_waits_for_a_token_is_told_when_it_comes(raw_redis, prefix):
     lanes = Lanes(raw_redis, prefix, {"rate|queue": "1 1000 1"})
     lanes.push(jobs_of("t", 3))
