@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _ENQUEUE: Final = verb("enqueue", "put", grows=True)
-_LEASE: Final = verb("lease")
+_LEASE: Final = verb("lease", "offers")
 _ACKNOWLEDGE: Final = verb("acknowledge", "forget")
 _EXTEND: Final = verb("extend")
 _GENERATION: Final = verb("generation")
@@ -84,7 +84,8 @@ class Store:
         """Take up to `want` jobs, best priority first."""
         began = time.monotonic()
         inbox = f"{self._prefix}:worker:"
-        reply = await self._call(_LEASE, queue, want, self._lease_ms, self._worker_id, 100, queue, inbox)
+        offers = ""
+        reply = await self._call(_LEASE, queue, want, self._lease_ms, self._worker_id, 100, queue, inbox, offers)
         leases = [decode(reply[at], reply[at + 1], queue) for at in range(4, len(reply), 2)]
         trusted_until = began + self._lease_ms / 1000
         for lease in leases:
