@@ -99,7 +99,11 @@ async def test_everything_is_back_at_its_baseline_after_a_soak(stage, minutes, m
         measured(f"soak of {minutes:g} minutes, worker {number} grew by", grown, "MiB")
         assert grown < 12 + 2 * minutes
     busy = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
-    assert await stage.sql.fetchval(busy) == 0
+
+    async def none_open() -> bool:
+        return await stage.sql.fetchval(busy) == 0
+
+    await stage.eventually(none_open, "no transaction stays open", 15)
     with stage.raw() as client:
 
         def forgotten() -> bool:
