@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tenure.app import App
+
     Eventually = Callable[..., Awaitable[Any]]
 
 
@@ -31,3 +33,10 @@ def eventually() -> Eventually:
             await asyncio.sleep(0.01)
 
     return wait
+
+
+async def pushed(app: App) -> None:
+    """Wait until what was enqueued is in Redis: the first push to a queue finds it unbuilt, and its build follows."""
+    stores = app._open()
+    await stores.publisher.drained()
+    await stores.rebuilder.settled()

@@ -16,6 +16,7 @@ from tenure._control import Control
 from tenure._engine import new_ids
 from tenure.errors import InvalidInput, NoAnswer, WorkerNotFound, WorkerRefused
 from tests.fix_apps import environment
+from tests.fix_waiting import pushed
 from tests.integration.test_cli_worker import active, children, enqueue, started, tenure
 
 
@@ -40,7 +41,7 @@ async def test_a_quiet_worker_finishes_and_leases_nothing_until_it_is_resumed(op
         await eventually(lambda: begun == [1])
         assert await app.admin.fleet.quiet(worker.worker_id) == "leases nothing, attempts running: 1"
         second = await work.enqueue(2)
-        await app._stores.publisher.drained()
+        await pushed(app)
         gate.set()
         assert await first.result(timeout=5) == 1
         depths = await app._stores.engine.depths("default")

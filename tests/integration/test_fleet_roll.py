@@ -14,6 +14,7 @@ from tenure.errors import NoAnswer, WorkerNotFound
 from tenure.supervisor.load import read_loads
 from tenure.supervisor.scale import Load
 from tests.fix_apps import environment
+from tests.fix_waiting import pushed
 from tests.handlers import app as handlers
 from tests.integration.test_fleet import fleet
 
@@ -163,7 +164,7 @@ async def test_figures_for_whoever_starts_the_processes(settings, app, open_app,
     path = tmp_path / "fleet.toml"
     path.write_text(SCALED.format(least=1, most=50))
     await app.enqueue_many([until.request(ledger="", path="") for _ in range(28)])
-    await app._stores.publisher.drained()
+    await pushed(app)
 
     async def run(*arguments: str) -> str:
         command = (sys.executable, "-m", "tenure", "fleet", *arguments)
@@ -227,7 +228,7 @@ async def test_the_oldest_wait_is_found_behind_what_waits_for_its_time(app, open
     requests = [work.request(ledger="") for _ in range(1200)]
     await app.enqueue_many(requests)
     jobs = f"{settings.schema}.jobs"
-    await app._stores.publisher.drained()
+    await pushed(app)
 
     async def oldest() -> Load:
         return (await read_loads(app._stores.database, app._stores.engine, ["default", "none"]))["default"]

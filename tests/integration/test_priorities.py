@@ -12,6 +12,7 @@ from tenure import Backoff, Options, Unique
 from tenure._database import Database
 from tenure._engine import new_ids
 from tenure._reconcile import mend_recent
+from tests.fix_waiting import pushed
 
 if TYPE_CHECKING:
     from tenure.job_type import JobType
@@ -32,8 +33,7 @@ def step(app) -> JobType[..., Any]:
 async def order(app: Any, want: int = 100) -> list[str]:
     """What Redis hands out, in its order."""
     stores = app._open()
-    await stores.publisher.drained()
-    await stores.rebuilder.settled()
+    await pushed(app)
     batch = await stores.engine.lease("default", want)
     return [lease.job_id for lease in batch.leases]
 
@@ -134,8 +134,7 @@ async def test_a_lift_in_a_lane_whose_push_was_lost_is_found(open_app, app, step
     await open_app(app)
     jobs = [await step.options(priority=3, tenant="acme").enqueue() for _ in range(3)]
     stores = app._open()
-    await stores.publisher.drained()
-    await stores.rebuilder.settled()
+    await pushed(app)
     with monkeypatch.context() as lost:
         lost.setattr(stores.publisher, "publish_ids", lambda _: None)
         await step.options(priority=5, depends_on=[jobs[2]]).enqueue()
@@ -166,8 +165,7 @@ async def test_a_scheduled_job_is_lifted_for_when_it_is_due(open_app, app, step)
     crowd = await app.enqueue_many([step.options(priority=4).request() for _ in range(5)])
     await step.options(priority=5, depends_on=[later]).enqueue()
     stores = app._open()
-    await stores.publisher.drained()
-    await stores.rebuilder.settled()
+    await pushed(app)
     async with asyncio.timeout(10):
         while (await stores.engine.depths("default")).scheduled:
             await stores.engine.promote("default", 10)
@@ -182,7 +180,7 @@ async def test_a_lift_survives_the_loss_of_redis(open_app, app, step):
     root = await step.options(priority=1).enqueue()
     await step.options(priority=5, depends_on=[root]).enqueue()
     stores = app._open()
-    await stores.publisher.drained()
+    await pushed(app)
     await stores.engine.forget_queue("default")
     # and one that comes while there is nothing
     lost = await step.options(priority=2).enqueue()
@@ -198,8 +196,7 @@ async def test_a_lift_whose_push_was_lost_is_found(open_app, app, step, monkeypa
     low, later = await step.options(priority=1).enqueue(), await step.options(priority=1, delay=0.3).enqueue()
     crowd = await app.enqueue_many([step.options(priority=4).request() for _ in range(5)])
     stores = app._open()
-    await stores.publisher.drained()
-    await stores.rebuilder.settled()
+    await pushed(app)
     with monkeypatch.context() as lost:
         lost.setattr(stores.publisher, "publish_ids", lambda _: None)
         await step.options(priority=5, depends_on=[low, later]).enqueue()
@@ -270,7 +267,7 @@ async def test_a_replaced_job_lifts_what_it_waits_for_by_what_it_is_now(open_app
     assert await priorities(root) == [2]
     assert (await step.options(priority=5, **unique).enqueue()).conflict == "replaced"
     assert await priorities(root) == [5]
-    await app._open().publisher.drained()
+    await pushed(app)
     await step.options(priority=1, **unique).enqueue()
     assert await priorities(root) == [1]
     assert await order(app) == [crowd.id, root.id]

@@ -10,6 +10,7 @@ import pytest
 from tenure._reconcile import Reconciler
 from tenure.errors import InvalidInput
 from tests.fix_apps import environment
+from tests.fix_waiting import pushed
 from tests.integration.test_cli_worker import tenure
 
 
@@ -37,7 +38,7 @@ async def test_a_paused_queue_leases_nothing_and_wakes_nobody(app, work, ran, ra
         await app.admin.queues.pause("default", "the shop is closed")
         assert raw_redis.zcard(idle) == 0
         job = await work.enqueue(1)
-        await app._stores.publisher.drained()
+        await pushed(app)
         # what a worker that looks by itself would get
         assert (await worker._engine.lease("default", 5)).leases == []
         assert raw_redis.zcard(idle) == 0
@@ -86,7 +87,7 @@ async def test_redis_is_brought_after_a_pause_that_it_was_not_told_of(app, work,
         await raw_postgres.execute(f"INSERT INTO {migrated_schema}.paused_queues (queue) VALUES ('default')")
         await Reconciler(app._stores.database, app._stores.engine, "default").look()
         await work.enqueue(1)
-        await app._stores.publisher.drained()
+        await pushed(app)
         assert (await worker._engine.lease("default", 5)).leases == []
     assert ran == [0]
 

@@ -12,6 +12,7 @@ import pytest
 
 from tenure import DuplicateJob, InvalidInput, JobContext, Retry, StoreUnavailable, Tenure, Unique
 from tests import handlers
+from tests.fix_waiting import pushed
 
 BY_USER = Unique(arguments=("user",))
 
@@ -198,8 +199,7 @@ async def test_a_stale_lease_is_refused_and_the_new_arguments_run(open_app, app,
     unique = Unique(key="k", on_conflict="replace")
     stores = app._open()
     job = await sync.options(unique=unique).enqueue("a", 1)
-    await stores.publisher.drained()
-    await stores.rebuilder.settled()
+    await pushed(app)
     [lease] = (await stores.engine.lease("default", 1)).leases
     assert lease.job_id == job.id
     again = await sync.options(unique=unique).enqueue("a", 2)
