@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
 from tenure import _validate
-from tenure._enqueue import Enqueued, refuse, refuses
+from tenure._outcomes import Enqueued, refuse, refuses
 from tenure._priorities import Heights, let_go, lift
 from tenure.errors import Backpressure, DependencyCycle, InvalidInput, UnknownDependency
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from contextlib import nullcontext
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from tenure._coalesce import Coalescer
 from tenure._database import tried
-from tenure._engine import Descriptor
-from tenure._new_job import Profile
+from tenure._descriptors import new_descriptors
+from tenure._insert import insert_rows
+from tenure._outcomes import Enqueued, Outcomes, refuse, refuses
 from tenure._quota import Quotas
-from tenure._unique import Conflicts, in_lock_order
-from tenure.errors import DuplicateJob, QuotaExceeded
+from tenure._unique import in_lock_order
+from tenure.errors import QuotaExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -35,38 +32,6 @@ _CHUNK: Final = 500
 _CHUNKS_IN_FLIGHT: Final = 3
 
 
-class Enqueued(msgspec.Struct, frozen=True):
-    """What became of a new job: itself, or the one that its idempotency key or its unique key names. `conflict` says
-    what became of the latter.
-    """
-
-    job_id: str
-    job_type: str
-    queue: str
-    created: bool
-    conflict: str | None = None
-
-    @property
-    def changed(self) -> bool:
-        """Whether Redis must hear of it."""
-        return self.created or self.conflict in ("replaced", "extended")
-
-
-class Inserted(msgspec.Struct, frozen=True):
-    """What a batch did: the server's time, the ids that were new where not all were, the highest priorities of those
-    tenants of the batch that have one, and which queues are in the order of deadlines, where it has some.
-    """
-
-    now_ms: int
-    only: set[str] | None
-    most: dict[str, int]
-    by_deadline: list[str]
-
-    def has(self, job: NewJob) -> bool:
-        """Whether this job was new."""
-        return self.only is None or job.job_id in self.only
-
-
 class Enqueuer:
     """Inserts jobs in batches and hands what is ready to the publisher after the commit."""
 
@@ -76,7 +41,7 @@ class Enqueuer:
         """
         self._database = database
         self._publisher = publisher
-        self._conflicts = Conflicts(database, self._made, seal, publisher.after_commit)
+        self._outcomes = Outcomes(database, publisher, seal)
         self._quotas = Quotas(database)
         self._limited: Coalescer[tuple[NewJob, asyncio.Future[Enqueued]]] = Coalescer(
             self._flush_limited, most=_CHUNK, in_flight=_IN_FLIGHT
@@ -181,12 +146,12 @@ class Enqueuer:
         return [refused.get(job.job_id) or by_id[job.job_id] for job in jobs]
 
     async def _insert_and_publish(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        inserted = await tried(lambda: self._rows(jobs, None))
-        self._publisher.publish(_descriptors(jobs, inserted))
+        inserted = await tried(lambda: insert_rows(self._database, jobs, None))
+        self._publisher.publish(new_descriptors(jobs, inserted))
         if inserted.only is None or not any(job.unique_key for job in jobs):
-            return await self._enqueued(jobs, inserted, None)
+            return await self._outcomes.of(jobs, inserted, None)
         # Finding the keys' holders and changing them is one transaction, with nothing of the insert's held meanwhile.
-        enqueued = await self._database.atomically(lambda own: self._enqueued(jobs, inserted, own))
+        enqueued = await self._database.atomically(lambda own: self._outcomes.of(jobs, inserted, own))
         new = {job.job_id for job in jobs if inserted.has(job)}
         self._publisher.publish_ids([one.job_id for one in enqueued if one.changed and one.job_id not in new])
         return enqueued
@@ -221,149 +186,10 @@ class Enqueuer:
     ) -> list[Enqueued]:
         enqueued = []
         for chunk in _chunks(jobs):
-            inserted = await self._rows(chunk, connection, with_edges=with_edges)
-            enqueued += await self._enqueued(chunk, inserted, connection)
-        return enqueued
-
-    async def _made(self, jobs: Sequence[NewJob], connection: Connection) -> set[str]:
-        """Insert once more, what had no place at first; the ids of the new ones."""
-        inserted = await self._rows(jobs, connection, with_edges=True)
-        return {job.job_id for job in jobs if inserted.has(job)}
-
-    async def _rows(
-        self, jobs: Sequence[NewJob], connection: Connection | None, *, with_edges: bool = False
-    ) -> Inserted:
-        columns = _columns(in_lock_order(jobs), with_edges=with_edges)
-        [row] = await self._database.fetch("enqueue", *columns, connection=connection)
-        whole = row["inserted"] == len(jobs)
-        only = None if whole else {str(job_id) for job_id in row["job_ids"] or ()}
-        most = msgspec.json.decode(row["most"]) if row["most"] else {}
-        return Inserted(row["now_ms"], only, most, row["by_deadline"] or [])
-
-    async def _enqueued(
-        self, jobs: Sequence[NewJob], inserted: Inserted, connection: Connection | None
-    ) -> list[Enqueued]:
-        if inserted.only is None:
-            return [_created(job) for job in jobs]
-        return await self._with_existing(jobs, inserted, connection)
-
-    async def _with_existing(
-        self, jobs: Sequence[NewJob], inserted: Inserted, connection: Connection | None
-    ) -> list[Enqueued]:
-        """Find the jobs behind ids and keys that were taken: an earlier call's, or this batch's own first try."""
-        taken = [job for job in jobs if not inserted.has(job)]
-        keys = [key for job in taken if (key := job.options.idempotency_key)]
-        found = await self._database.fetch("existing", [job.job_id for job in taken], keys, connection=connection)
-        by_id = {str(row["job_id"]): row for row in found}
-        by_key = {row["idempotency_key"]: row for row in found}
-        rows = {job.job_id: by_id.get(job.job_id) or by_key.get(job.options.idempotency_key) for job in taken}
-        settled = {}
-        if connection is not None and (keyed := [job for job in taken if job.unique_key and rows[job.job_id] is None]):
-            settled = await self._conflicts.settle(keyed, connection)
-        enqueued = []
-        for job in jobs:
-            row = rows.get(job.job_id)
-            if (held := settled.get(job.job_id)) is not None:
-                holder, job_type, queue, conflict = held
-                enqueued.append(Enqueued(holder, job_type, queue, conflict is None, conflict))
-            elif row is None:
-                enqueued.append(_created(job))
-            else:
-                same = str(row["job_id"]) == job.job_id
-                enqueued.append(Enqueued(str(row["job_id"]), row["job_type"], row["queue"], created=same))
-        # A first try whose answer was lost has committed rows that nobody published yet.
-        self._publisher.publish_ids([job.job_id for job in taken if job.job_id in by_id])
+            inserted = await insert_rows(self._database, chunk, connection, with_edges=with_edges)
+            enqueued += await self._outcomes.of(chunk, inserted, connection)
         return enqueued
 
 
 def _chunks(jobs: Sequence[NewJob]) -> list[Sequence[NewJob]]:
     return [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)]
-
-
-def refuses(job: NewJob) -> bool:
-    """Whether the call is to be refused if its unique key is taken."""
-    return job.options.unique is not None and job.options.unique.on_conflict == "refuse"
-
-
-def refuse(jobs: Sequence[NewJob], enqueued: Sequence[Enqueued]) -> None:
-    """Raise for the first call whose key was taken, and is to be refused then."""
-    for job, one in zip(jobs, enqueued, strict=True):
-        if one.conflict == "refused":
-            raise DuplicateJob(job.unique_key or "", one.job_id)
-
-
-def _created(job: NewJob) -> Enqueued:
-    return Enqueued(job.job_id, job.profile.job_type, job.profile.queue, True)  # noqa: FBT003 - a Struct is quick by position
-
-
-def _columns(jobs: Sequence[NewJob], *, with_edges: bool) -> tuple[Any, ...]:
-    """The jobs as the parameters of `enqueue.sql`, in its order.
-
-    Every element of an array costs the driver a look. So what all jobs have as its default is an empty array, and a
-    profile that they share goes once.
-    """
-    profiles = [job.profile for job in jobs]
-    shared = all(profile is profiles[0] for profile in profiles)
-    if shared:
-        profiles = profiles[:1]
-    keys = [job.options.idempotency_key for job in jobs]
-    uniques = [job.unique_key for job in jobs]
-    return (
-        [job.job_id for job in jobs],
-        [job.payload for job in jobs],
-        keys if any(keys) else [],
-        [job.pending_dependencies for job in jobs] if with_edges else [],
-        [job.has_dependents for job in jobs] if with_edges else [],
-        [job.cancelled for job in jobs] if with_edges else [],
-        *([getattr(profile, name) for profile in profiles] for name in Profile.__struct_fields__),
-        shared,
-        uniques if any(uniques) else [],
-    )
-
-
-def _descriptors(jobs: Sequence[NewJob], inserted: Inserted) -> dict[str, list[Descriptor]]:
-    """What Redis must know of those jobs that wait to be leased, by queue."""
-    by_queue: dict[str, list[Descriptor]] = defaultdict(list)
-    likes: dict[int, Callable[[str, bytes], Descriptor]] = {}
-    for job in jobs:
-        if job.pending_dependencies or job.cancelled or not inserted.has(job):
-            continue
-        like = likes.get(id(job.profile))
-        if like is None:
-            like = likes[id(job.profile)] = _descriptor(job, inserted).like
-        by_queue[job.profile.queue].append(like(job.job_id, job.payload))
-    return by_queue
-
-
-def _descriptor(job: NewJob, inserted: Inserted) -> Descriptor:
-    profile = job.profile
-    run_at = profile.run_at
-    rare = profile.attributes
-    tenant = rare.get("tenant", "")
-    return Descriptor(
-        job_id=job.job_id,
-        job_type=profile.job_type,
-        priority=min(profile.priority, inserted.most.get(tenant, profile.priority)),
-        fence=0,
-        attempts=0,
-        max_retries=profile.max_retries,
-        timeout_ms=profile.timeout_ms or 0,
-        run_at_ms=inserted.now_ms + profile.delay_ms if run_at is None else round(run_at.timestamp() * 1000),
-        payload=job.payload,
-        ready=run_at is None and profile.delay_ms <= 0,
-        payload_format=profile.payload_format,
-        mode=profile.mode,
-        tenant=tenant,
-        requires=rare.get("requires", ""),
-        limit_key=rare.get("limit_key", ""),
-        cost=rare.get("cost", 1000),
-        deadline_ms=_deadline_ms(rare, inserted.now_ms) if profile.queue in inserted.by_deadline else 0,
-    )
-
-
-def _deadline_ms(rare: dict[str, Any], now_ms: int) -> int:
-    """When the job must have ended, as `enqueue.sql` has it; 0 for never."""
-    ends = [round(datetime.fromisoformat(rare["deadline_at"]).timestamp() * 1000)] if "deadline_at" in rare else []
-    if "deadline_ms" in rare:
-        ends.append(now_ms + rare["deadline_ms"])
-    return min(ends, default=0)

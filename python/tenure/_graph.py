@@ -1,4 +1,4 @@
-"""Enqueueing jobs that depend on others: one transaction, then the push."""
+"""Enqueueing the jobs of one call. Those that depend on others take one transaction; then the push."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tenure._dependencies import enqueue_dependents, parents_first
+from tenure._dependencies import enqueue_dependents, parents_first, parents_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from tenure._database import Connection
     from tenure._dependencies import Edges
-    from tenure._enqueue import Enqueued
     from tenure._new_job import NewJob
+    from tenure._outcomes import Enqueued
     from tenure._stores import Stores
 
 
@@ -31,6 +31,25 @@ class WorkflowRow(msgspec.Struct, frozen=True):
     deadline_ms: int | None
 
 
+async def insert_all(stores: Stores, jobs: Sequence[NewJob], connection: Connection | None) -> list[Enqueued]:
+    """Insert new jobs, some of which may depend on others, and push what is ready; what became of each.
+
+    Args:
+        stores: open.
+        jobs: the new jobs, not sealed yet.
+        connection: a caller's, whose transaction the jobs join; None for one of tenure's own.
+    """
+    edges = {
+        job.job_id: dict.fromkeys(needs, job.options.on_failure)
+        for job in jobs
+        if job.options.depends_on and (needs := parents_of(job.options.depends_on))
+    }
+    if edges:
+        return await insert_graph(stores, jobs, edges, connection)
+    stores.seal_jobs(jobs)
+    return await stores.enqueuer.many(jobs, connection)
+
+
 async def insert_graph(
     stores: Stores,
     jobs: Sequence[NewJob],
@@ -43,13 +62,14 @@ async def insert_graph(
 
     Args:
         stores: open.
-        jobs: the new jobs, sealed if they are to be.
+        jobs: the new jobs, not sealed yet.
         edges: what each waits for.
         connection: a caller's, whose transaction the jobs join; None for one of tenure's own.
         workflow: what the jobs are part of. Defaults to nothing.
     """
     # Here first, so that a cycle is refused before a connection is taken.
     parents_first(jobs, edges)
+    stores.seal_jobs(jobs)
 
     async def insert(own: Connection) -> tuple[list[Enqueued], list[str]]:
         # What is refused half-way must leave nothing behind in a transaction that goes on.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tenure import __version__
+from tenure import __version__, _validate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,3 +61,30 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
             "version": __version__,
         }
         return msgspec.json.encode(fields).decode()
+
+
+def identify(
+    name: str | None,
+    queues: Sequence[str],
+    concurrency: int,
+    *,
+    worker_type: str,
+    labels: Mapping[str, str],
+    capabilities: Iterable[str],
+    resources: Mapping[str, float],
+) -> Identity:
+    """The identity that a caller asks for; without a name, that of host and process.
+
+    Raises:
+        InvalidInput: a value is out of bounds.
+    """
+    names = [_validate.name("queues", queue) for queue in dict.fromkeys(queues)]
+    return Identity(
+        name=f"{socket.gethostname()}:{os.getpid()}" if name is None else _validate.text("name", name, 255),
+        queues=tuple(names),
+        concurrency=_validate.concurrency(concurrency),
+        worker_type=_validate.name("worker_type", worker_type),
+        labels=_validate.labels(labels),
+        capabilities=_validate.capabilities(capabilities),
+        resources=_validate.resources(resources),
+    )

@@ -5,53 +5,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure._coalesce import Coalescer
-from tenure._engine import Descriptor, NoGeneration
+from tenure._descriptors import load_descriptors
+from tenure._engine import NoGeneration
 from tenure.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from tenure._database import Connection, Database
-    from tenure._engine import Engine
+    from tenure._engine import Descriptor, Engine
 
 logger = logging.getLogger("tenure.publish")
 
 _MOST: Final = 1000
-
-
-async def load_descriptors(
-    database: Database, job_ids: Sequence[str], parents: dict[str, int] | None = None
-) -> dict[str, list[Descriptor]]:
-    """What Redis must know of those of these jobs that wait to be leased, by queue. Those with dependents are entered
-    in `parents`, with their priorities: others may change them at any time.
-    """
-    by_queue: dict[str, list[Descriptor]] = defaultdict(list)
-    for start in range(0, len(job_ids), _MOST):
-        for row in await database.fetch("descriptors", job_ids[start : start + _MOST]):
-            values = dict(row)
-            if values.pop("has_dependents") and parents is not None:
-                parents[str(values["job_id"])] = values["priority"]
-            by_queue[values.pop("queue")] += _descriptor(values)
-    return by_queue
-
-
-async def load_running(database: Database, job_ids: Sequence[str]) -> list[Descriptor]:
-    """Those of these jobs that run, without their payloads: what Redis must know of them to count what they hold."""
-    return [one for row in await database.fetch("running", job_ids) for one in _descriptor(dict(row))]
-
-
-def _descriptor(values: dict[str, Any]) -> list[Descriptor]:
-    values["job_id"] = str(values["job_id"])
-    try:
-        return [Descriptor(**values)]
-    except ValueError as error:
-        # Written past this library; one such row must not keep the rest of its queue from being built.
-        logger.error("a job is left out, its row is refused: %s: %r", values["job_id"], str(error))  # noqa: TRY400
-        return []
 
 
 class Publisher:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tenure._database import Connection, Database
-    from tenure._enqueue import Enqueued
     from tenure._new_job import NewJob
+    from tenure._outcomes import Enqueued
 
 # Seconds for which what is known is taken as it is, and for which it is while it is read again.
 _FRESH: Final = 1.0

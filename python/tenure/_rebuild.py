@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tenure._descriptors import load_descriptors
 from tenure._engine import NoGeneration
 from tenure._pauses import declare_built
 from tenure._policy import Limited, follow_policy, load_policy
-from tenure._publish import load_descriptors
 from tenure._reconcile import (
     FIRST_ID,
     MOST_RECENT,

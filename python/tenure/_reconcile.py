@@ -7,9 +7,9 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from tenure._descriptors import load_descriptors, load_running
 from tenure._pauses import follow
 from tenure._policy import follow_policy, load_policy
-from tenure._publish import load_descriptors, load_running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

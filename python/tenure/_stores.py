@@ -16,7 +16,10 @@ from tenure._watchdog import Watchdog
 from tenure.admin import Admin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tenure._engine import Event
+    from tenure._new_job import NewJob
     from tenure.settings import Settings
 
 
@@ -49,6 +52,11 @@ class Stores:
         self.registry: Final = Registry(self.database, self.engine, settings)
         self.watchdog: Final = Watchdog(settings.wedge_seconds)
         self.admin: Final = Admin(self.database, self.engine, self.publisher, self.rebuilder, self.seal)
+
+    def seal_jobs(self, jobs: Sequence[NewJob]) -> None:
+        """Encrypt and sign new jobs, where the settings have keys."""
+        if self.seal is not None:
+            self.seal.seal_jobs(jobs)
 
     def _on_event(self, event: Event) -> None:
         if event.kind == "reconnected":

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
-import socket
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from tenure import _validate
-from tenure._checks import check_postgres, check_redis, check_urls, given_urls
-from tenure._dependencies import parents_of
-from tenure._engine import new_ids
-from tenure._graph import insert_graph
-from tenure._new_job import prepare, prepare_many
+from tenure._graph import insert_all
+from tenure._handlers import Handlers
+from tenure._opening import close_stores, open_stores
 from tenure._stored import outcome_of
-from tenure._stores import Stores
-from tenure.errors import InvalidInput, NotOpen, UnknownJobType
+from tenure.errors import InvalidInput, NotOpen
 from tenure.job import Job
 from tenure.job_type import Backoff, JobRequest, JobType, OnFailure, Options
-from tenure.schedule import Schedule
 from tenure.settings import Settings
 from tenure.unique import as_unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AsyncExitStack
     from datetime import datetime, timedelta
     from types import TracebackType
 
-    from tenure._enqueue import Enqueued
+    from tenure._outcomes import Enqueued
+    from tenure._stores import Stores
     from tenure.admin import Admin
     from tenure.unique import Unique
     from tenure.worker import Worker
     from tenure.workflow import Flow
-
-logger = logging.getLogger("tenure")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,8 +50,7 @@ class Tenure:
         if settings is not None and overrides:
             raise InvalidInput("overrides", "absent where settings are given", sorted(overrides))
         self.settings: Final = settings if settings is not None else Settings.from_env(**overrides)
-        self._job_types: dict[str, JobType[..., Any]] = {}
-        self._schedules: dict[str, Schedule] = {}
+        self._handlers = Handlers(self.settings.max_payload_bytes)
         self._stores: Stores | None = None
         self._exit: AsyncExitStack | None = None
 
@@ -146,10 +137,7 @@ class Tenure:
                 payload_format=payload_format,
                 cpu=cpu,
             )
-            if job_type.name in self._job_types:
-                raise InvalidInput("name", "a job type that is not registered yet", job_type.name)
-            self._job_types[job_type.name] = job_type
-            return job_type
+            return self._handlers.add(job_type)
 
         return register
 
@@ -175,16 +163,12 @@ class Tenure:
         Raises:
             InvalidInput: a value is out of bounds, or the name is taken.
         """
-        if name in self._schedules:
-            raise InvalidInput("name", "a schedule that is not registered yet", name)
-        prepare(request, self.registered(request.job_type), self.settings.max_payload_bytes, new_ids(1)[0])
-        self._schedules[name] = Schedule(name, cron, request, timezone, missed)
-        return request
+        return self._handlers.schedule(name, cron, request, timezone, missed)
 
     @property
     def job_types(self) -> Mapping[str, JobType[..., Any]]:
         """The registered handlers by job type."""
-        return self._job_types
+        return self._handlers.job_types
 
     # --- life
 
@@ -198,28 +182,7 @@ class Tenure:
         """
         if self._stores is not None:
             raise NotOpen("the app is open already")
-        async with AsyncExitStack() as undo:
-            check_urls(self.settings)
-            urls = given_urls(self.settings)
-            if urls is None:
-                from tenure._embedded import EmbeddedStores  # noqa: PLC0415 - its wheels are an extra
-
-                embedded = EmbeddedStores(self.settings)
-                urls = await embedded.start()
-                undo.push_async_callback(embedded.stop)
-            postgres_url, redis_url = urls
-            stores = Stores(self.settings, postgres_url, redis_url)
-            await stores.database.open()
-            undo.push_async_callback(stores.database.close)
-            if self.settings.postgres_url is None:
-                await self._migrate_embedded(postgres_url)
-            await check_postgres(stores.database, self.settings)
-            undo.callback(stores.engine.close)
-            undo.push_async_callback(stores.results.stop)
-            undo.push_async_callback(stores.rebuilder.stop)
-            undo.push_async_callback(stores.registry.stop)
-            check_redis(await stores.engine.open())
-            self._exit = undo.pop_all()
+        stores, self._exit = await open_stores(self.settings)
         self._stores = stores
         return self
 
@@ -233,21 +196,8 @@ class Tenure:
         """Finish what is under way and close both stores; may be called twice."""
         stores, self._stores = self._stores, None
         exit_stack, self._exit = self._exit, None
-        if stores is None or exit_stack is None:
-            return
-        async with exit_stack:
-            await stores.enqueuer.drained()
-            try:
-                await asyncio.wait_for(stores.rebuilder.settled(), 5.0)
-                await asyncio.wait_for(stores.publisher.drained(), 5.0)
-            except TimeoutError:
-                logger.warning("closed while redis is away, the reconciler will push what is left")
-
-    async def _migrate_embedded(self, url: str) -> None:
-        """The embedded database is this program's own: it is brought up to date without being asked."""
-        from tenure._migrate import up  # noqa: PLC0415 - only where it is needed
-
-        await up(url, self.settings.schema)
+        if stores is not None and exit_stack is not None:
+            await close_stores(stores, exit_stack)
 
     # --- jobs
 
@@ -266,18 +216,8 @@ class Tenure:
         Returns:
             The jobs, in the order of the requests.
         """
-        requests = list(requests)
-        jobs = prepare_many(requests, self.registered, self.settings.max_payload_bytes, connection)
-        edges = {
-            job.job_id: dict.fromkeys(needs, request.options.on_failure)
-            for job, request in zip(jobs, requests, strict=True)
-            if request.options.depends_on and (needs := parents_of(request.options.depends_on))
-        }
-        stores = self._open()
-        if stores.seal is not None:
-            stores.seal.seal_jobs(jobs)
-        insert = insert_graph(stores, jobs, edges, connection) if edges else stores.enqueuer.many(jobs, connection)
-        return [self._handle(one) for one in await insert]
+        jobs = self._handlers.prepare_all(requests, connection)
+        return [self._handle(one) for one in await insert_all(self._open(), jobs, connection)]
 
     async def enqueue_request(self, request: JobRequest) -> Job:
         """Enqueue one request; when this returns it is committed, or part of the caller's transaction."""
@@ -285,9 +225,8 @@ class Tenure:
         if options.connection is not None or options.depends_on:
             return (await self.enqueue_many([request], connection=options.connection))[0]
         stores = self._open()
-        job = prepare(request, self.registered(request.job_type), self.settings.max_payload_bytes, new_ids(1)[0])
-        if stores.seal is not None:
-            stores.seal.seal_jobs([job])
+        job = self._handlers.prepare(request)
+        stores.seal_jobs([job])
         return self._handle(await stores.enqueuer.one(job))
 
     def workflow(
@@ -350,34 +289,32 @@ class Tenure:
             capabilities: what it offers to jobs that require it, such as `{"gpu", "region:eu"}`. Defaults to nothing.
             resources: what its jobs may take up together, such as `{"gpu": 2, "cpu": 8}`. Defaults to nothing.
         """
-        from tenure._identity import Identity  # noqa: PLC0415 - a producer needs none of it
+        from tenure._identity import identify  # noqa: PLC0415 - a producer needs none of it
         from tenure.worker import Worker  # noqa: PLC0415
 
-        if queues is None:
-            queues = sorted({job_type.defaults.queue for job_type in self._job_types.values()}) or ["default"]
-        names = [_validate.name("queues", queue) for queue in dict.fromkeys(queues)]
-        identity = Identity(
-            name=f"{socket.gethostname()}:{os.getpid()}" if name is None else _validate.text("name", name, 255),
-            queues=tuple(names),
-            concurrency=_validate.concurrency(concurrency),
-            worker_type=_validate.name("worker_type", worker_type),
-            labels=_validate.labels(labels or {}),
-            capabilities=_validate.capabilities(capabilities),
-            resources=_validate.resources(resources or {}),
+        identity = identify(
+            name,
+            self._handlers.queues if queues is None else queues,
+            concurrency,
+            worker_type=worker_type,
+            labels=labels or {},
+            capabilities=capabilities,
+            resources=resources or {},
         )
-        default = min(identity.concurrency, os.cpu_count() or 1)
+        if cpu_processes is None:
+            cpu_processes = min(identity.concurrency, os.cpu_count() or 1)
         stores = self._open()
         return Worker(
             stores.database,
             self.settings,
             stores.redis_url,
-            self._job_types,
+            self.job_types,
             identity=identity,
             registry=stores.registry,
             watchdog=stores.watchdog,
-            processes=_validate.whole("cpu_processes", default if cpu_processes is None else cpu_processes, 1, 1000),
+            processes=_validate.whole("cpu_processes", cpu_processes, 1, 1000),
             seal=stores.seal,
-            schedules=list(self._schedules.values()),
+            schedules=self._handlers.schedules,
         )
 
     @property
@@ -387,10 +324,7 @@ class Tenure:
 
     def registered(self, job_type: str) -> JobType[..., Any]:
         """The handler of this name, or `UnknownJobType`."""
-        found = self._job_types.get(job_type)
-        if found is None:
-            raise UnknownJobType("job_type", "registered with this app", job_type)
-        return found
+        return self._handlers.find(job_type)
 
     def _open(self) -> Stores:
         if self._stores is None:

@@ -171,8 +171,6 @@ class Flow:
             raise InvalidInput("workflow", "of at least one job", self.name)
         stores = self._stores()
         jobs = self._prepared()
-        if stores.seal is not None:
-            stores.seal.seal_jobs(jobs)
         edges: dict[str, dict[str, str]] = {job_id: needs for job_id, needs in self._edges.items() if needs}
         if self._callback is not None:
             edges[self._callback] = edges.get(self._callback, {}) | dict.fromkeys(members, "run")

@@ -81,8 +81,10 @@ def unasked_rescue() -> None:
 
 def early_acknowledgement() -> None:
     """Enqueue returns before its commit, which a cut session then undoes."""
-    from tenure import _enqueue
+    from tenure._descriptors import new_descriptors
     from tenure._enqueue import Enqueuer
+    from tenure._insert import insert_rows
+    from tenure._outcomes import created
 
     original = Enqueuer._insert_and_publish
     behind: set[asyncio.Task[None]] = set()
@@ -93,12 +95,12 @@ def early_acknowledgement() -> None:
 
         async def quietly() -> None:
             with contextlib.suppress(Exception):
-                self._publisher.publish(_enqueue._descriptors(jobs, await self._rows(jobs, None)))
+                self._publisher.publish(new_descriptors(jobs, await insert_rows(self._database, jobs, None)))
 
         task = asyncio.create_task(quietly())
         behind.add(task)
         task.add_done_callback(behind.discard)
-        return [_enqueue._created(job) for job in jobs]
+        return [created(job) for job in jobs]
 
     Enqueuer._insert_and_publish = insert_and_publish  # type: ignore[method-assign]
 
