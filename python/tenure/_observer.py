@@ -91,11 +91,6 @@ class Observer:
             await asyncio.gather(task, return_exceptions=True)
             await self._leave()
 
-    @property
-    def seated(self) -> bool:
-        """Whether it holds a seat."""
-        return self._seat is not None
-
     async def _run(self) -> None:
         while True:
             try:

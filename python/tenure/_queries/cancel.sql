@@ -1,5 +1,6 @@
 -- Cancel one job: at once where nobody runs it, otherwise its worker is asked to stop it. What it lifted is locked with it, in one order
--- for everybody: it will fall.
+-- for everybody: it will fall. As a tree of one a cancel took 1.4 ms instead of 0.4 (200,000 jobs): a plan for any tree is no good for one
+-- job, so the larger statement is planned each time. What is set here must be what `cancel_tree.sql` sets.
 WITH RECURSIVE above(job_id) AS (
     SELECT $1::uuid
     UNION

@@ -1,6 +1,6 @@
 -- Cancel jobs with all that wait for them, or all jobs of a workflow: at once where nobody runs them, otherwise their workers are to be asked.
 -- A job that is told of a workflow's end is told of this one too. What they lifted is locked with them. Must be followed by the release of
--- those that wait for what was cancelled.
+-- those that wait for what was cancelled. One job alone is `cancel.sql`, which sets the same.
 WITH RECURSIVE tree(job_id) AS (
     SELECT * FROM unnest($1::uuid[]) AS u(job_id)
     UNION
