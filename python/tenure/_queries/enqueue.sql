@@ -20,18 +20,21 @@ WITH inserted AS (
         CASE WHEN $19::boolean THEN (SELECT ($13::int[])[1]) ELSE u.timeout_ms END,
         COALESCE(CASE WHEN $19::boolean THEN (SELECT ($14::text[])[1]) ELSE u.tags END::text[], '{}'),
         COALESCE(CASE WHEN $19::boolean THEN (SELECT ($15::text[])[1]) ELSE u.metadata END::jsonb, '{}'),
-        r.run_at,
+        t.run_at,
         CASE
             WHEN u.cancelled THEN 'CANCELLED'
             WHEN u.pending_dependencies > 0 THEN 'BLOCKED'
-            WHEN r.run_at > now() THEN 'SCHEDULED'
+            WHEN t.run_at > now() THEN 'SCHEDULED'
             ELSE 'PENDING'
         END,
         CASE WHEN u.cancelled THEN now() END,
         CASE WHEN u.unique_key IS NOT NULL THEN u.unique_key || COALESCE('@' || w.number, '') END,
         CASE WHEN u.unique_key IS NOT NULL THEN given.rare->>'unique_until' END,
         CASE WHEN u.unique_key IS NOT NULL THEN (given.rare->>'unique_hold_ms')::bigint END,
-        t.expires_at, t.deadline_at, (given.rare->>'workflow_id')::uuid,
+        CASE WHEN given.rare IS NOT NULL THEN LEAST(
+            (given.rare->>'expires_at')::timestamptz, now() + (given.rare->>'expires_ms')::bigint * interval '1 millisecond', t.deadline_at
+        ) END,
+        t.deadline_at, (given.rare->>'workflow_id')::uuid,
         given.rare->>'tenant', given.rare->>'requires', given.rare->>'limit_key', (given.rare->>'cost')::int
     FROM unnest(
         $1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::boolean[], $6::boolean[], $7::text[], $8::text[], $9::text[],
@@ -42,8 +45,10 @@ WITH inserted AS (
         priority, mode, max_retries, timeout_ms, tags, metadata, run_at, delay_ms, rare, unique_key
     )
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN $19::boolean THEN (SELECT ($16::timestamptz[])[1]) ELSE u.run_at END AS at,
-            CASE WHEN $19::boolean THEN (SELECT ($17::bigint[])[1]) ELSE u.delay_ms END AS delay_ms,
+        SELECT COALESCE(
+                CASE WHEN $19::boolean THEN (SELECT ($16::timestamptz[])[1]) ELSE u.run_at END,
+                now() + CASE WHEN $19::boolean THEN (SELECT ($17::bigint[])[1]) ELSE u.delay_ms END * interval '1 millisecond'
+            ) AS run_at,
             CASE WHEN $19::boolean THEN (SELECT ($18::text[])[1]::jsonb) ELSE u.rare::jsonb END AS rare,
             CASE WHEN $19::boolean THEN (SELECT ($10::smallint[])[1]) ELSE u.priority END AS priority OFFSET 0
     ) AS given
@@ -52,19 +57,10 @@ WITH inserted AS (
     ) AS w
     CROSS JOIN LATERAL (
         SELECT CASE
-            WHEN u.unique_key IS NOT NULL AND (given.rare->>'windows_ahead')::int > 0 THEN GREATEST(
-                COALESCE(given.at, now() + given.delay_ms * interval '1 millisecond'),
-                to_timestamp(w.number * ((given.rare->>'window_ms')::bigint / 1000.0)::float8)
-            )
-            ELSE COALESCE(given.at, now() + given.delay_ms * interval '1 millisecond')
-        END AS run_at
-    ) AS r
-    CROSS JOIN LATERAL (
-        SELECT
-            CASE WHEN given.rare IS NOT NULL THEN LEAST(
-                (given.rare->>'expires_at')::timestamptz, now() + (given.rare->>'expires_ms')::bigint * interval '1 millisecond',
-                (given.rare->>'deadline_at')::timestamptz, now() + (given.rare->>'deadline_ms')::bigint * interval '1 millisecond'
-            ) END AS expires_at,
+                WHEN u.unique_key IS NOT NULL AND (given.rare->>'windows_ahead')::int > 0
+                THEN GREATEST(given.run_at, to_timestamp(w.number * ((given.rare->>'window_ms')::bigint / 1000.0)::float8))
+                ELSE given.run_at
+            END AS run_at,
             CASE WHEN given.rare IS NOT NULL THEN LEAST(
                 (given.rare->>'deadline_at')::timestamptz, now() + (given.rare->>'deadline_ms')::bigint * interval '1 millisecond'
             ) END AS deadline_at
