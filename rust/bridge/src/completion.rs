@@ -5,13 +5,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use pyo3::{IntoPyObjectExt as _, prelude::*, types::PyBytes, types::PyDict};
 use tenure_core::{Depths, Error, Event, JobFence, Lanes, LeaseBatch, PolicyChange, Pushed, ServerInfo};
 
-use crate::{types, wakeup::Wakeup};
+use crate::{runtime::lock, types, wakeup::Wakeup};
 
 /// What a call answered.
 pub(crate) enum Answer {
@@ -55,7 +55,7 @@ impl Completions {
     }
 
     pub(crate) fn push(&self, done: Done) {
-        let mut queue = self.lock();
+        let mut queue = lock(&self.queue);
         let was_empty = queue.is_empty();
         queue.push(done);
         drop(queue);
@@ -67,11 +67,7 @@ impl Completions {
     /// Everything that waits. The signal is cleared first: what is pushed after that signals anew.
     pub(crate) fn take(&self) -> Vec<Done> {
         self.wakeup.clear();
-        std::mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Done>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::take(&mut *lock(&self.queue))
     }
 }
 

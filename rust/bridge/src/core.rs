@@ -1,96 +1,54 @@
 //! The class `Core`: one event loop's hot path. Calls only submit; what they answer arrives through `drain`.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-};
+use std::sync::{Arc, Mutex};
 
-use pyo3::{intern, prelude::*, types::PyList};
-use tenure_core::{
-    Error, Event, EventSink, Heartbeat, Held, Inbox, JobFence, Keys, Options, Policy, Result, Rhythm, Store,
-};
+use pyo3::{prelude::*, types::PyList};
+use tenure_core::{Held, Inbox, JobFence, Keys, Options, Policy, Result, Rhythm, Store};
 
 use crate::{
-    completion::{Answer, Completions, Done},
+    beating::Beating,
+    calls::Calls,
+    completion::Answer,
+    connection::Connection,
     error::{RedisUnavailable, exception},
-    runtime::{assert_same_process, spawn},
+    runtime::{lock, spawn},
     types,
 };
 
 #[pyclass(frozen, module = "tenure._core")]
 pub(crate) struct Core {
-    process: u32,
     options: Options,
     held: Arc<Held>,
-    completions: Arc<Completions>,
-    store: Arc<Mutex<Option<Store>>>,
-    /// A connection that is ready only after `close` is dropped.
-    closed: Arc<AtomicBool>,
+    calls: Calls,
+    connection: Connection,
     inbox: Mutex<Option<Inbox>>,
-    heartbeat: Mutex<Option<Heartbeat>>,
-    /// Futures by token; only the loop's thread touches them, so the runtime never holds a Python object.
-    futures: Mutex<HashMap<u64, Py<PyAny>>>,
-    next_token: AtomicU64,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    beating: Beating,
 }
 
 impl Core {
-    fn sink(&self) -> EventSink {
-        let completions = Arc::clone(&self.completions);
-        Arc::new(move |event: Event| completions.push(Done::Event(event)))
-    }
-
-    /// Runs an operation on the store; its future is completed by a later `drain`.
+    /// Runs an operation on the store.
     fn submit<F>(&self, done: Py<PyAny>, operation: impl FnOnce(Store) -> F) -> PyResult<()>
     where
         F: Future<Output = Result<Answer>> + Send + 'static,
     {
-        let Some(store) = lock(&self.store).clone() else {
-            assert_same_process(self.process)?;
+        let Some(store) = self.connection.store() else {
+            self.calls.assert_same_process()?;
             return Err(RedisUnavailable::new_err("not connected"));
         };
-        self.run(done, operation(store))
-    }
-
-    fn run(&self, done: Py<PyAny>, operation: impl Future<Output = Result<Answer>> + Send + 'static) -> PyResult<()> {
-        assert_same_process(self.process)?;
-        let token = self.next_token.fetch_add(1, Ordering::Relaxed);
-        lock(&self.futures).insert(token, done);
-        let completions = Arc::clone(&self.completions);
-        spawn(async move { completions.push(Done::Call(token, operation.await)) })
+        self.calls.run(done, operation(store))
     }
 
     fn with_inbox(&self, act: impl FnOnce(&Inbox)) -> PyResult<()> {
         let mut inbox = lock(&self.inbox);
         if inbox.is_none() {
             let keys = Keys::new(self.options.prefix.clone()).map_err(exception)?;
-            let (handle, task) = Inbox::new(self.options.clone(), keys, self.sink());
+            let (handle, task) = Inbox::new(self.options.clone(), keys, self.calls.sink());
             spawn(task)?;
             *inbox = Some(handle);
         }
         if let Some(handle) = inbox.as_ref() {
             act(handle);
         }
-        Ok(())
-    }
-
-    fn complete(&self, py: Python<'_>, token: u64, result: Result<Answer>) -> PyResult<()> {
-        let Some(future) = lock(&self.futures).remove(&token) else { return Ok(()) };
-        let future = future.into_bound(py);
-        // A caller that was cancelled wants no answer.
-        if future.call_method0(intern!(py, "done"))?.is_truthy()? {
-            return Ok(());
-        }
-        match result {
-            Ok(answer) => future.call_method1(intern!(py, "set_result"), (answer.into_python(py)?,))?,
-            Err(error) => future.call_method1(intern!(py, "set_exception"), (exception(error).into_value(py),))?,
-        };
         Ok(())
     }
 }
@@ -122,60 +80,32 @@ impl Core {
         };
         options.validate().map_err(exception)?;
         Ok(Self {
-            process: std::process::id(),
             held: Store::held_for(&options),
             options,
-            completions: Completions::new()?,
-            store: Arc::default(),
-            closed: Arc::default(),
+            calls: Calls::new()?,
+            connection: Connection::default(),
             inbox: Mutex::default(),
-            heartbeat: Mutex::default(),
-            futures: Mutex::default(),
-            next_token: AtomicU64::new(0),
+            beating: Beating::default(),
         })
     }
 
     fn fileno(&self) -> i32 {
-        self.completions.fileno()
+        self.calls.fileno()
     }
 
     fn drain(&self, py: Python<'_>) -> PyResult<Vec<types::Event>> {
-        let mut events = Vec::new();
-        for done in self.completions.take() {
-            match done {
-                Done::Call(token, result) => self.complete(py, token, result)?,
-                Done::Event(event) => events.push(event.into()),
-            }
-        }
-        Ok(events)
+        self.calls.drain(py)
     }
 
     fn close(&self, py: Python<'_>) {
-        self.stop_heartbeat(py);
+        self.beating.stop(py);
         lock(&self.inbox).take();
-        let mut store = lock(&self.store);
-        self.closed.store(true, Ordering::Relaxed);
-        store.take();
-        drop(store);
-        let pending: Vec<u64> = lock(&self.futures).keys().copied().collect();
-        for token in pending {
-            let error = Error::Unavailable { reason: "closed".to_owned() };
-            self.completions.push(Done::Call(token, Err(error)));
-        }
+        self.connection.close();
+        self.calls.close();
     }
 
     fn connect(&self, done: Py<PyAny>) -> PyResult<()> {
-        let (options, held, slot) = (self.options.clone(), Arc::clone(&self.held), Arc::clone(&self.store));
-        let closed = Arc::clone(&self.closed);
-        self.run(done, async move {
-            let (store, server) = Store::connect(options, held).await?;
-            let mut slot = lock(&slot);
-            if closed.load(Ordering::Relaxed) {
-                return Err(Error::Unavailable { reason: "closed".to_owned() });
-            }
-            *slot = Some(store);
-            Ok(Answer::Server(server))
-        })
+        self.calls.run(done, self.connection.open(self.options.clone(), Arc::clone(&self.held)))
     }
 
     fn enqueue(&self, done: Py<PyAny>, queue: String, jobs: &Bound<'_, PyList>) -> PyResult<()> {
@@ -362,47 +292,34 @@ impl Core {
 
     #[pyo3(signature = (interval_ms, ttl_ms, history = 60, profile = "{}"))]
     fn start_heartbeat(&self, interval_ms: u64, ttl_ms: u64, history: usize, profile: &str) -> PyResult<()> {
-        assert_same_process(self.process)?;
-        let mut heartbeat = lock(&self.heartbeat);
-        if heartbeat.is_none() {
-            let held = Arc::clone(&self.held);
-            let rhythm = Rhythm { interval_ms, ttl_ms, history };
-            let started = Heartbeat::start(self.options.clone(), held, self.sink(), rhythm, profile);
-            *heartbeat = Some(started.map_err(exception)?);
-        }
-        Ok(())
+        self.calls.assert_same_process()?;
+        let rhythm = Rhythm { interval_ms, ttl_ms, history };
+        self.beating.start(&self.options, &self.held, self.calls.sink(), rhythm, profile)
     }
 
     fn describe(&self, profile: &str) -> PyResult<()> {
-        lock(&self.heartbeat).as_ref().map_or(Ok(()), |heartbeat| heartbeat.describe(profile)).map_err(exception)
+        self.beating.describe(profile)
     }
 
     fn stop_heartbeat(&self, py: Python<'_>) {
-        let heartbeat = lock(&self.heartbeat).take();
-        if let Some(heartbeat) = heartbeat {
-            // The thread is waited for; it may be in the middle of a round trip.
-            py.detach(|| heartbeat.stop());
-        }
+        self.beating.stop(py);
     }
 
     #[pyo3(signature = (running, capacity, ended = 0, failed = 0))]
     fn tick(&self, running: usize, capacity: usize, ended: u64, failed: u64) {
-        if let Some(heartbeat) = lock(&self.heartbeat).as_ref() {
-            heartbeat.tick(running, capacity, ended, failed);
-        }
+        self.beating.tick(running, capacity, ended, failed);
     }
 
     fn wedged(&self) -> bool {
-        lock(&self.heartbeat).as_ref().is_some_and(Heartbeat::wedged)
+        self.beating.wedged()
     }
 
     fn score(&self) -> u8 {
-        lock(&self.heartbeat).as_ref().map_or(100, Heartbeat::score)
+        self.beating.score()
     }
 
     fn silence_ms(&self) -> u64 {
-        let silence = lock(&self.heartbeat).as_ref().map(Heartbeat::silence).unwrap_or_default();
-        u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)
+        self.beating.silence_ms()
     }
 
     fn held(&self) -> usize {

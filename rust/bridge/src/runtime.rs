@@ -1,6 +1,6 @@
 //! The one tokio runtime of the process. Its thread never asks for Python's lock.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pyo3::PyResult;
 use tokio::runtime::{Builder, Runtime};
@@ -41,4 +41,9 @@ pub(crate) fn assert_same_process(started: u32) -> PyResult<()> {
     Err(ForkedProcess::new_err(format!(
         "tenure was started in process {started} and cannot be used in its fork {here}: open it after forking, or spawn instead"
     )))
+}
+
+/// A lock whose holder panicked is taken all the same: what these locks guard is whole between any two statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
