@@ -9,7 +9,7 @@ import pytest
 
 from bench.scheduling import traces
 from bench.scheduling.figures import figures, jain, scheduling
-from bench.scheduling.policies import POLICIES, Predictor, classes
+from bench.scheduling.policies import POLICIES, Order, Predictor, classes
 from bench.scheduling.replay import Run, replay
 from bench.scheduling.traces import Arrival, load
 from tenure.bench.loop import run
@@ -52,11 +52,11 @@ def test_every_order_does_what_it_is_for(here: Space) -> None:
     jobs = load("synthetic", 600)
     found = {one.name: figures("synthetic", one.name, run(replay(here, jobs, one, 60)), 60) for one in POLICIES}
     print(*found.values(), sep="\n")
-    first = found["first in, first out"]
-    assert found["shortest, foreseen"].slowdown_mean < first.slowdown_mean
-    assert found["ageing"].low_wait_max_s < found["priority"].low_wait_max_s
-    assert found["fair share"].light_wait_p99_s < first.light_wait_p99_s
-    assert found["earliest deadline"].late_percent <= first.late_percent
+    first = found[Order.FIRST_IN]
+    assert found[Order.SHORTEST_FORESEEN].slowdown_mean < first.slowdown_mean
+    assert found[Order.AGEING].low_wait_max_s < found[Order.PRIORITY].low_wait_max_s
+    assert found[Order.FAIR].light_wait_p99_s < first.light_wait_p99_s
+    assert found[Order.DEADLINE].late_percent <= first.late_percent
     assert len({row.jobs for row in found.values()}) == 1
 
 

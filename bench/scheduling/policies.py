@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from bisect import bisect_left
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -17,6 +18,20 @@ SLACK: Final = 3.0
 _COSTS: Final = (1, 10**9)  # in thousandths: up to eleven days, and what asks for more counts as that
 
 
+class Order(StrEnum):
+    """What the tables and the picture call each order; *foreseen*: told how long each job will take."""
+
+    FIRST_IN = "first in, first out"
+    PRIORITY = "priority"
+    AGEING = "ageing"
+    DEADLINE = "earliest deadline"
+    SHORTEST = "shortest predicted"
+    SHORTEST_FORESEEN = "shortest, foreseen"
+    FAIR = "fair share"
+    FAIR_BY_JOBS = "fair share by jobs"
+    FAIR_FORESEEN = "fair share, foreseen"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """One way to order a queue.
@@ -27,7 +42,7 @@ class Policy:
         options: what a job's descriptor has beside the usual, given the job, its class (1 to 5) and the prediction.
     """
 
-    name: str
+    name: Order
     fields: Callable[[Sequence[Arrival]], dict[str, str]]
     options: Callable[[Arrival, int, float], dict[str, Any]]
 
@@ -70,36 +85,36 @@ def _cost(seconds: float) -> int:
 
 
 POLICIES: Final = (
-    Policy("first in, first out", lambda _: {}, lambda *_: {}),
-    Policy("priority", lambda _: {}, lambda _job, level, _p: {"priority": level}),
+    Policy(Order.FIRST_IN, lambda _: {}, lambda *_: {}),
+    Policy(Order.PRIORITY, lambda _: {}, lambda _job, level, _p: {"priority": level}),
     Policy(
-        "ageing",
+        Order.AGEING,
         lambda jobs: {"order": "ageing", "ageing_ms": str(_ageing_ms(jobs))},
         lambda _job, level, _p: {"priority": level},
     ),
     Policy(
-        "earliest deadline",
+        Order.DEADLINE,
         lambda _: {"order": "deadline"},
         lambda job, *_: {"deadline_ms": 1_700_000_000_000 + round((job.at_s + SLACK * job.asked_s) * 1000)},
     ),
     Policy(
-        "shortest predicted",
+        Order.SHORTEST,
         lambda _: {"order": "shortest", "shortest_factor": "10"},
         lambda _job, _level, predicted: {"cost": _cost(predicted)},
     ),
     Policy(
-        "shortest, foreseen",
+        Order.SHORTEST_FORESEEN,
         lambda _: {"order": "shortest", "shortest_factor": "10"},
         lambda job, *_: {"cost": _cost(job.run_s)},
     ),
     Policy(
-        "fair share",
+        Order.FAIR,
         lambda _: {"fair": "jobs"},
         lambda job, _level, predicted: {"tenant": f"user-{job.user}", "cost": _cost(predicted)},
     ),
-    Policy("fair share by jobs", lambda _: {"fair": "jobs"}, lambda job, *_: {"tenant": f"user-{job.user}"}),
+    Policy(Order.FAIR_BY_JOBS, lambda _: {"fair": "jobs"}, lambda job, *_: {"tenant": f"user-{job.user}"}),
     Policy(
-        "fair share, foreseen",
+        Order.FAIR_FORESEEN,
         lambda _: {"fair": "jobs"},
         lambda job, *_: {"tenant": f"user-{job.user}", "cost": _cost(job.run_s)},
     ),
