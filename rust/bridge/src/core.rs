@@ -6,11 +6,11 @@ use pyo3::{prelude::*, types::PyList};
 use tenure_core::{Held, Inbox, JobFence, Keys, Options, Policy, Result, Rhythm, Store};
 
 use crate::{
-    beating::Beating,
     calls::Calls,
     completion::Answer,
     connection::Connection,
     error::{RedisUnavailable, exception},
+    heartbeat::Thread,
     runtime::{lock, spawn},
     types,
 };
@@ -22,7 +22,7 @@ pub(crate) struct Core {
     calls: Calls,
     connection: Connection,
     inbox: Mutex<Option<Inbox>>,
-    beating: Beating,
+    heartbeat: Thread,
 }
 
 impl Core {
@@ -85,7 +85,7 @@ impl Core {
             calls: Calls::new()?,
             connection: Connection::default(),
             inbox: Mutex::default(),
-            beating: Beating::default(),
+            heartbeat: Thread::default(),
         })
     }
 
@@ -98,7 +98,7 @@ impl Core {
     }
 
     fn close(&self, py: Python<'_>) {
-        self.beating.stop(py);
+        self.heartbeat.stop(py);
         lock(&self.inbox).take();
         self.connection.close();
         self.calls.close();
@@ -294,32 +294,32 @@ impl Core {
     fn start_heartbeat(&self, interval_ms: u64, ttl_ms: u64, history: usize, profile: &str) -> PyResult<()> {
         self.calls.assert_same_process()?;
         let rhythm = Rhythm { interval_ms, ttl_ms, history };
-        self.beating.start(&self.options, &self.held, self.calls.sink(), rhythm, profile)
+        self.heartbeat.start(&self.options, &self.held, self.calls.sink(), rhythm, profile)
     }
 
     fn describe(&self, profile: &str) -> PyResult<()> {
-        self.beating.describe(profile)
+        self.heartbeat.describe(profile)
     }
 
     fn stop_heartbeat(&self, py: Python<'_>) {
-        self.beating.stop(py);
+        self.heartbeat.stop(py);
     }
 
     #[pyo3(signature = (running, capacity, ended = 0, failed = 0))]
     fn tick(&self, running: usize, capacity: usize, ended: u64, failed: u64) {
-        self.beating.tick(running, capacity, ended, failed);
+        self.heartbeat.tick(running, capacity, ended, failed);
     }
 
     fn wedged(&self) -> bool {
-        self.beating.wedged()
+        self.heartbeat.wedged()
     }
 
     fn score(&self) -> u8 {
-        self.beating.score()
+        self.heartbeat.score()
     }
 
     fn silence_ms(&self) -> u64 {
-        self.beating.silence_ms()
+        self.heartbeat.silence_ms()
     }
 
     fn held(&self) -> usize {

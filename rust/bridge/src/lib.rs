@@ -5,19 +5,19 @@
 //! - `wakeup`: the file descriptor by which the runtime wakes an event loop
 //! - `completion`: what finished, on its way from the runtime to the loop
 //! - `calls`: calls under way, and the futures that wait for them
-//! - `connection`, `beating`: the store and the heartbeat thread, while they are there
+//! - `connection`, `heartbeat`: the store and the heartbeat thread, while they are there
 //! - `core`: the class `Core`, one per event loop, the doorway to these
 //! - `types`: what crosses, as frozen classes
 //! - `error`: exceptions, created and mapped in one place
 //! - `functions`, `histogram`: what needs no server
 
-mod beating;
 mod calls;
 mod completion;
 mod connection;
 mod core;
 mod error;
 mod functions;
+mod heartbeat;
 mod histogram;
 mod runtime;
 mod types;

@@ -8,9 +8,9 @@ use tenure_core::{EventSink, Heartbeat, Held, Options, Rhythm};
 use crate::{error::exception, runtime::lock};
 
 #[derive(Default)]
-pub(crate) struct Beating(Mutex<Option<Heartbeat>>);
+pub(crate) struct Thread(Mutex<Option<Heartbeat>>);
 
-impl Beating {
+impl Thread {
     pub(crate) fn start(
         &self,
         options: &Options,
