@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tenure import Settings, Tenure
+from tenure._environment import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -50,21 +51,20 @@ def app(settings: Settings) -> Tenure:
     return Tenure(settings)
 
 
+@pytest.fixture
+def keep(app: Tenure) -> Any:
+    """A job type that returns what it is given."""
+
+    @app.job()
+    async def keep(value: object = None) -> object:
+        return value
+
+    return keep
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """The variables that make another process use the same settings."""
-    return {
-        **os.environ,
-        "TENURE_POSTGRES_URL": settings.postgres_url or "",
-        "TENURE_REDIS_URL": settings.redis_url or "",
-        "TENURE_SCHEMA": settings.schema,
-        "TENURE_PREFIX": settings.prefix,
-        "TENURE_LEASE_SECONDS": str(settings.lease_seconds),
-        "TENURE_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
-        "TENURE_HEARTBEAT_TTL_SECONDS": str(settings.heartbeat_ttl_seconds),
-        "TENURE_RESCUE_SECONDS": str(settings.rescue_seconds),
-        "TENURE_GRACE_SECONDS": str(settings.grace_seconds),
-        "TENURE_STATEMENT_CACHE": str(settings.statement_cache),
-    }
+    return {**os.environ, **variables_of(settings)}
 
 
 @pytest.fixture

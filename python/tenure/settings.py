@@ -18,7 +18,7 @@ from tenure.errors import ConfigurationError, InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PREFIX: Final = "TENURE_"
+VARIABLE_PREFIX: Final = "TENURE_"
 # Read by the tests, the benchmarks and the command line, not by this class.
 _FOREIGN: Final = ("TENURE_TEST_", "TENURE_BENCH_")
 _TRUE: Final = ("1", "true", "yes", "on")
@@ -132,10 +132,10 @@ class Settings:
             ConfigurationError: a variable is unknown.
             InvalidInput: a value is refused.
         """
-        known = {f"{_PREFIX}{field.name.upper()}": field for field in fields(cls)}
+        known = {f"{VARIABLE_PREFIX}{field.name.upper()}": field for field in fields(cls)}
         values: dict[str, Any] = {}
         for name, text in environ.items():
-            if not name.startswith(_PREFIX) or name.startswith(_FOREIGN):
+            if not name.startswith(VARIABLE_PREFIX) or name.startswith(_FOREIGN):
                 continue
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
@@ -187,7 +187,7 @@ def _refuse_misplaced_url(field: str, value: object) -> None:
 
 
 def _parse(name: str, kind: str, text: str) -> object:
-    field = _PREFIX + name.upper()
+    field = VARIABLE_PREFIX + name.upper()
     _refuse_misplaced_url(name, text)
     if kind.startswith("bool"):
         if text.lower() in _TRUE + _FALSE:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tests.faults.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tenure import Settings
+    from tests.faults.stage import Stage
+
+PASSWORD = "of-these-tests-only"
 
 
 @dataclass
@@ -42,3 +54,20 @@ class Namespace:
         subprocess.run(["ip", "route", "del", "blackhole", f"{self.there}/32"], check=False, capture_output=True)
         subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
         subprocess.run(["ip", "link", "del", f"{self.name}h"], check=False, capture_output=True)
+
+
+@contextmanager
+def both_sides(stage: Stage, namespace: Namespace) -> Iterator[tuple[Settings, Settings]]:
+    """Settings of a worker on this side of the cable, and of one in the namespace: its stores are at this end."""
+    with stage.raw() as client:
+        client.config_set("requirepass", PASSWORD)  # a server off loopback must have one
+    here, given = namespace.here, stage.settings
+    with Proxy(stage.postgres.upstream, here) as postgres, Proxy(stage.redis.upstream, here) as hot:
+        yield (
+            replace(given, redis_url=(given.redis_url or "").replace("//", f"//:{PASSWORD}@")),
+            replace(
+                given,
+                postgres_url=f"postgresql://postgres@{here}:{postgres.port}/postgres",
+                redis_url=f"redis://:{PASSWORD}@{here}:{hot.port}/0",
+            ),
+        )

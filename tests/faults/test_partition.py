@@ -6,21 +6,12 @@ import asyncio
 import signal
 from dataclasses import replace
 
+from tests.faults.namespaces import both_sides
 from tests.faults.proxy import Proxy
-
-PASSWORD = "of-this-test-only"
 
 
 async def test_both_sides_of_a_partition(stage, namespace, measured):
-    with stage.raw() as client:
-        client.config_set("requirepass", PASSWORD)  # a server off loopback must have one
-    with Proxy(stage.postgres.upstream, namespace.here) as postgres, Proxy(stage.redis.upstream, namespace.here) as hot:
-        own = replace(stage.settings, redis_url=stage.settings.redis_url.replace("//", f"//:{PASSWORD}@"))
-        far = replace(
-            stage.settings,
-            postgres_url=f"postgresql://postgres@{namespace.here}:{postgres.port}/postgres",
-            redis_url=f"redis://:{PASSWORD}@{namespace.here}:{hot.port}/0",
-        )
+    with both_sides(stage, namespace) as (own, far):
         (parted,) = stage.spawn(settings=far, command=("ip", "netns", "exec", namespace.name))
         await stage.ready()
         gate = stage.directory / "gate"

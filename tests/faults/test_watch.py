@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.faults.namespaces import both_sides
 from tests.faults.proxy import Proxy
-from tests.faults.test_partition import PASSWORD
 from tests.faults.words import listen, said
 
 # Of a worker that beats every half second: suspected after 0.8 s, dead after 2.8, then two looks; twice that for a busy
@@ -29,16 +29,8 @@ async def status(stage, process) -> str:
 
 async def test_a_leader_that_is_cut_off_is_succeeded_and_declared_failed(stage, namespace, measured):
     """It leads and observes from behind a cable that is pulled: it kills nobody, and is not kept alive by itself."""
-    with stage.raw() as client:
-        client.config_set("requirepass", PASSWORD)  # a server off loopback must have one
     leader = f"SELECT term, holder FROM {stage.direct.schema}.leaders WHERE leadership = 'registry'"
-    with Proxy(stage.postgres.upstream, namespace.here) as postgres, Proxy(stage.redis.upstream, namespace.here) as hot:
-        own = replace(stage.settings, redis_url=stage.settings.redis_url.replace("//", f"//:{PASSWORD}@"))
-        far = replace(
-            stage.settings,
-            postgres_url=f"postgresql://postgres@{namespace.here}:{postgres.port}/postgres",
-            redis_url=f"redis://:{PASSWORD}@{namespace.here}:{hot.port}/0",
-        )
+    with both_sides(stage, namespace) as (own, far):
         (parted,) = stage.spawn(settings=far, command=("ip", "netns", "exec", namespace.name))
         await stage.ready()
         assert (await stage.sql.fetchrow(leader))["holder"].endswith(f":{parted.pid}")

@@ -23,15 +23,6 @@ NASTY = [
 ]
 
 
-@pytest.fixture
-def keep(app):
-    @app.job()
-    async def keep(value: object = None) -> object:
-        return value
-
-    return keep
-
-
 @pytest.mark.parametrize(
     ("options", "field"),
     [

@@ -16,15 +16,6 @@ from tenure.errors import PayloadInvalid, PayloadTooLarge
 LONGEST_ERROR = 8 * 1024
 
 
-@pytest.fixture
-def keep(app):
-    @app.job()
-    async def keep(value: object = None) -> object:
-        return value
-
-    return keep
-
-
 async def count(connection, schema: str) -> int:
     return await connection.fetchval(f"SELECT count(*) FROM {schema}.jobs")
 

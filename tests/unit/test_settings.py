@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tenure import Settings
+from tenure._environment import variables_of
 from tenure._urls import hosts, is_local, password, redact
 from tenure.errors import ConfigurationError, InvalidInput
 
@@ -251,3 +252,11 @@ def test_the_default_data_directory(tmp_path, monkeypatch):
     assert Settings().data_path == Path("/home/somebody/.local/share/tenure")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert Settings().data_path == Path("/var/lib/tenure")
+
+
+def test_another_process_has_the_same_settings():
+    keys = Path("keys")
+    given = Settings(postgres_url="postgresql://a", redis_url="redis://a", lease_seconds=25.5, signing_keys=keys)
+    inherited = {"TENURE_DATA_DIR": "/elsewhere", "TENURE_GRACE_SECONDS": "1"}
+    assert Settings.from_env(inherited | variables_of(given)) == given
+    assert Settings.from_env(inherited | variables_of(Settings(accept_unsealed=True))) == Settings(accept_unsealed=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tenure import _validate
 from tenure._database import connect, run_statement
 from tenure._engine import Engine, new_ids
+from tenure._environment import variables_of
 from tenure.app import Tenure
 from tenure.bench.errors import NotAsPromised
 from tenure.bench.sink import SINK_VARIABLE
@@ -60,13 +61,9 @@ class Stage:
     @property
     def environment(self) -> dict[str, str]:
         """For a worker process; it stops by itself if this one is gone."""
-        settings = self.settings
         return {
             **os.environ,
-            "TENURE_POSTGRES_URL": settings.postgres_url or "",
-            "TENURE_REDIS_URL": settings.redis_url or "",
-            "TENURE_SCHEMA": settings.schema,
-            "TENURE_PREFIX": settings.prefix,
+            **variables_of(self.settings),
             SINK_VARIABLE: str(self.sink),
             PARENT_VARIABLE: str(os.getpid()),
         }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tenure._database import Database, connect, run_script, run_statement
 from tenure._embedded_files import private_directory, run_directory, server_owner
 from tenure._embedded_servers import EmbeddedServers
+from tenure._environment import variables_of
 from tenure._migrate import up
 from tenure._statement import statement
 from tenure.check._redis import RedisWitness
@@ -50,11 +51,7 @@ class Stage:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that make a worker process use the same settings."""
-        given = self.settings
-        names = ("lease_seconds", "heartbeat_seconds", "heartbeat_ttl_seconds", "rescue_seconds", "grace_seconds")
-        names += ("schema", "prefix", "postgres_url", "redis_url", "poison_after", "max_payload_bytes")  # type: ignore[assignment]
-        kept = {f"TENURE_{name.upper()}": str(getattr(given, name)) for name in names}
-        return {**kept, "TENURE_POSTGRES_CONNECTIONS": str(given.postgres_connections)}
+        return variables_of(self.settings)
 
 
 @asynccontextmanager

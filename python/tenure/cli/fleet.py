@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tenure.admin import Admin
     from tenure.fleet import Fleet
+    from tenure.supervisors import Supervisors
 
 app: Final = typer.Typer(help="Steer workers, wherever they run.", no_args_is_help=True)
 
@@ -44,16 +45,11 @@ def quiet(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) 
 @app.command()
 def resume(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) -> None:
     """Lease again; a host that was drained starts its processes again."""
-    show(
-        with_admin(
-            lambda admin: _with_supervisors(
-                admin,
-                which,
-                lambda one: admin.supervisors.resume(one, timeout=timeout),
-                lambda one: admin.fleet.resume(one, timeout=timeout),
-            )
-        ),
-        as_json=as_json,
+    _steer_hosts(
+        which,
+        as_json,
+        lambda supervisors, one: supervisors.resume(one, timeout=timeout),
+        lambda fleet, one: fleet.resume(one, timeout=timeout),
     )
 
 
@@ -66,16 +62,11 @@ def stop(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) -
 @app.command()
 def drain(which: Which, *, timeout: Timeout = 5.0, as_json: JsonOption = False) -> None:
     """As `stop`; the supervisor of a host that is drained starts nothing more until it is resumed."""
-    show(
-        with_admin(
-            lambda admin: _with_supervisors(
-                admin,
-                which,
-                lambda one: admin.supervisors.drain(one, timeout=timeout),
-                lambda one: admin.fleet.stop(one, timeout=timeout),
-            )
-        ),
-        as_json=as_json,
+    _steer_hosts(
+        which,
+        as_json,
+        lambda supervisors, one: supervisors.drain(one, timeout=timeout),
+        lambda fleet, one: fleet.stop(one, timeout=timeout),
     )
 
 
@@ -142,20 +133,28 @@ def _asking(which: str, ask: Callable[[Fleet, str], Awaitable[str]]) -> Callable
     return run
 
 
-async def _with_supervisors(
-    admin: Admin, which: str, ask: Callable[[str], Awaitable[str]], ask_worker: Callable[[str], Awaitable[str]]
-) -> Answers:
+def _steer_hosts(
+    which: str,
+    as_json: bool,  # noqa: FBT001 - as given
+    ask: Callable[[Supervisors, str], Awaitable[str]],
+    ask_worker: Callable[[Fleet, str], Awaitable[str]],
+) -> None:
     """Ask the supervisors that are meant first, then the workers that are meant and have none of those."""
-    answers = await ask_all([one.supervisor_id for one in await admin.supervisors.find(which)], ask)
-    try:
-        meant = set(await admin.fleet.find(which))
-    except WorkerNotFound:
-        if not answers:
-            raise
-        return answers
-    others = [
-        one.worker_id
-        for one in await admin.workers()
-        if one.worker_id in meant and one.labels.get(SUPERVISOR_LABEL) not in answers
-    ]
-    return answers | await ask_all(others, ask_worker)
+
+    async def run(admin: Admin) -> Answers:
+        supervisors = [one.supervisor_id for one in await admin.supervisors.find(which)]
+        answers = await ask_all(supervisors, lambda one: ask(admin.supervisors, one))
+        try:
+            meant = set(await admin.fleet.find(which))
+        except WorkerNotFound:
+            if not answers:
+                raise
+            return answers
+        others = [
+            one.worker_id
+            for one in await admin.workers()
+            if one.worker_id in meant and one.labels.get(SUPERVISOR_LABEL) not in answers
+        ]
+        return answers | await ask_all(others, lambda one: ask_worker(admin.fleet, one))
+
+    show(with_admin(run), as_json=as_json)
