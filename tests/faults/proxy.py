@@ -28,7 +28,6 @@ class Proxy:
     Attributes:
         lost: answers swallowed after their request went through.
         swallowed: bytes that a silence has eaten.
-        passed: connections led through.
     """
 
     def __init__(self, upstream: Path, address: str = "127.0.0.1") -> None:
@@ -38,7 +37,6 @@ class Proxy:
         self.port = 0
         self.lost = 0
         self.swallowed = 0
-        self.passed = 0
         self._delay = 0.0
         self._rate = 0.0
         self._silent = False
@@ -178,7 +176,6 @@ class _Wire:
         try:
             if not self.silent:
                 from_store, self._upstream = await asyncio.open_unix_connection(str(self._proxy.upstream))
-                self._proxy.passed += 1
                 self._tasks.append(asyncio.create_task(self._down(from_store)))
             self._tasks.append(asyncio.create_task(self._up(from_client)))
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
