@@ -26,6 +26,7 @@ _PARTS_WITH_LANES: Final = (
     *(*_PARTS, "lane_keys", "lane_order", "lane_classes", "lane_limits"),
     *("lane_turns", "lane_entries", "lane_wake", "lane_release", "lane_promote"),
 )
+_PARTS_OF: Final = {"lane_lease": ("lane_heap", "lane_pages", "lane_taken")}
 
 
 def _plain(reply: Any) -> Any:
@@ -69,7 +70,9 @@ class Queue:
             assert header
             keys = header[1].split(", ")
             parts = _PARTS_WITH_LANES if "lane-queue" in keys else _PARTS
-            source = "".join((*((_LUA / "include" / f"{name}.lua").read_text() for name in parts), text))
+            source = "".join(
+                (*((_LUA / "include" / f"{name}.lua").read_text() for name in (*parts, *_PARTS_OF.get(verb, ()))), text)
+            )
             assert _CLOCK in source, "the clock of the scripts has changed"
             clock = f"return tonumber(redis.call('GET', '{self.key('clock')}'))"
             source = source.replace(_CLOCK, clock).replace(_FINE_CLOCK, f"{clock} * 1000")

@@ -2,7 +2,7 @@
 -- Guarantee: idempotent on (job, fence); afterwards each job stands in one place only, with this descriptor, in the lane that the queue's policy says; a
 --   job whose next lease is live is skipped. With `requeue` and `rebuild` its last lease (id:fence) is gone, and what that held is given
 --   back. With `rebuild` the queue need not be built, and nobody is woken. Only workers are woken that can run what became ready.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, empty
 -- ARGV: queue, inbox_prefix, verb (enqueue, requeue or rebuild), jobs
 -- Returns: NO_GENERATION | PLAIN | PUSHED ready scheduled skipped woken
 

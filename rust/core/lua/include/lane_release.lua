@@ -1,10 +1,11 @@
 -- Holds: what a lease counts for, as `tenant|type|key|band|charge|since|class`, from the lease until it is gone for good. HOLDS has them by lease.
 
 local MEAN_OVER = 8
+local held = {}
 
 local function hold(lease, job, place, charged)
-  redis.call('HSET', HOLDS, lease,
-    table.concat({ job.tenant, job.type, job.key, place, charged, math.floor(clock / 1000), job.class }, '|'))
+  held[#held + 1] = lease
+  held[#held + 1] = table.concat({ job.tenant, job.type, job.key, place, charged, math.floor(clock / 1000), job.class }, '|')
   count(job.type, job.tenant, job.key, read_class(job.class), 1)
 end
 
@@ -58,6 +59,7 @@ end
 
 -- What a call has counted and charged is written once, at its end.
 local function write_back()
+  call_all('HSET', HOLDS, held)
   write_limits()
   write_tags()
 end
