@@ -1,6 +1,6 @@
 -- Purpose: take jobs that PostgreSQL has cancelled before they were run out of the queue, and tell who waits for their results.
 -- Guarantee: idempotent; a job leased in between is refused its start by PostgreSQL.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle
 -- ARGV: queue, inbox_prefix, settled_channel, ids
 -- Returns: NO_GENERATION | CANCELLED removed
 

@@ -1,6 +1,6 @@
 -- Purpose: push new jobs, and wake idle workers for those that are ready.
 -- Guarantee: idempotent on (job, fence); a job whose lease is live is skipped; at most as many workers are woken as jobs became ready.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle
 -- ARGV: queue, inbox_prefix, jobs
 -- Returns: NO_GENERATION | LANED | PUSHED ready scheduled skipped woken
 

@@ -1,6 +1,6 @@
 -- Purpose: acknowledge or bury in a queue with lanes: as those, and give back what the leases held.
 -- Guarantee: as acknowledge. What a limit held back is woken for as many as it lets through now.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, cancelled, dead, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, cancelled, dead
 -- ARGV: queue, inbox_prefix, settled_channel, bury (1 or 0), members
 -- Returns: NO_GENERATION | PLAIN | ACKNOWLEDGED removed
 

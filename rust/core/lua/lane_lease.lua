@@ -2,7 +2,7 @@
 --   of that the job that comes first in the queue's order.
 -- Guarantee: as lease. No limit is exceeded: what a lease counts for is written with it. A call that comes back short left no job that this worker
 --   could have had. Costs O(log n) per job whatever is ready, and for each class of workers, limited type and tenant or lane that is found to wait.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle
 -- ARGV: want, lease_ms, worker_id, promote_limit, queue, inbox_prefix, offers
 -- Returns: NO_GENERATION | PLAIN | LEASED now_ms next_due_ms exhausted (id descriptor)*
 

@@ -2,7 +2,7 @@
 -- Guarantee: idempotent on (job, fence); afterwards each job stands in one place only, with this descriptor, in the lane that the queue's policy says; a
 --   job whose next lease is live is skipped. With `requeue` and `rebuild` its last lease (id:fence) is gone, and what that held is given
 --   back. With `rebuild` the queue need not be built, and nobody is woken. Only workers are woken that can run what became ready.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle
 -- ARGV: queue, inbox_prefix, verb (enqueue, requeue or rebuild), jobs
 -- Returns: NO_GENERATION | PLAIN | PUSHED ready scheduled skipped woken
 
@@ -40,10 +40,11 @@ for i, at in ipairs(kept) do
     redis.call('ZADD', KEYS[5], ARGV[at + 3], ids[i])
     scheduled = scheduled + 1
   else
-    place_ready(jobs[i], woken)
+    place_ready(jobs[i])
   end
 end
 if #hash > 0 then redis.call('HSET', KEYS[7], unpack(hash)) end
+write_ready(woken)
 write_back()
 local heard = verb == 'rebuild' and 0 or wake_for(ARGV[1], ARGV[2], woken)
 return { 'PUSHED', #kept - scheduled, scheduled, given - #kept, heard }

@@ -1,6 +1,6 @@
 -- Purpose: say what there is in the lanes of a queue, for people.
 -- Guarantee: reads only; at most `limit` limits and tenants.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle
 -- ARGV: limit
 -- Returns: NO_GENERATION | LANES classes (text, ready)* limits (name, used, parked)* tenants (name, virtual time)*
 

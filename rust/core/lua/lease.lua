@@ -3,7 +3,7 @@
 --   dropped for the reconciler to restore, and one whose lease was given before and is being rescued is dropped for the rescuer, who
 --   would otherwise take the new one back too. Of a paused queue nothing is leased. Costs O(log n) per job whatever the queue's length. A worker is entered as idle exactly if
 --   the queue ran out and is not paused. Due jobs that it made ready and does not take wake idle workers: nobody else will.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-idle, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-idle
 -- ARGV: want, lease_ms, worker_id, promote_limit, queue, inbox_prefix, offers
 -- Returns: NO_GENERATION | LANED | LEASED now_ms next_due_ms exhausted (id descriptor)*
 

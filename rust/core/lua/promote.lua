@@ -1,6 +1,6 @@
 -- Purpose: make due scheduled jobs ready, let limits be asked again whose next token is there, and wake idle workers for both.
 -- Guarantee: bounded by `limit`; at most as many workers are woken as jobs became ready.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle
 -- ARGV: queue, inbox_prefix, limit
 -- Returns: NO_GENERATION | PROMOTED count next_due_ms
 

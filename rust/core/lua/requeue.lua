@@ -1,7 +1,7 @@
 -- Purpose: push jobs that may sit somewhere already: a retry, a release, a rescue, a released dependent.
 -- Guarantee: afterwards the job stands in one place only, with this descriptor; its last lease (id:fence) is gone; a job whose next
 --   lease is live is skipped.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue
 -- ARGV: queue, inbox_prefix, jobs
 -- Returns: NO_GENERATION | LANED | PUSHED ready scheduled skipped woken
 

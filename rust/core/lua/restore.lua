@@ -1,7 +1,7 @@
 -- Purpose: give running jobs of PostgreSQL that have no lease here one of full length: their workers extend it, or it expires.
 -- Guarantee: a lease that is there, or is being rescued, is left alone. With `rebuilding` = 1 the queue need not be built. What comes with its
 --   descriptor counts for its limits again, once, and may exceed them: it runs already.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle
 -- ARGV: rebuilding, lease_ms, how many members, members, (member descriptor)*
 -- Returns: NO_GENERATION | RESTORED count
 

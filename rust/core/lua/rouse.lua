@@ -1,7 +1,7 @@
 -- Purpose: after a rebuild, enter as idle the workers that Redis has forgotten, and wake as many as the ready jobs need.
 -- Guarantee: one that was not idle is woken once for nothing; one that is gone is passed over when its turn comes. What workers offer is not known
 --   any more: where jobs need something of them, now or later, each is woken once.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle
 -- ARGV: queue, inbox_prefix, workers
 -- Returns: NO_GENERATION | ROUSED woken
 

@@ -2,7 +2,7 @@
 -- Guarantee: as a whole or not at all. What a policy says of tenants and keys, and every number, may change while jobs run. Which types have limits, the
 --   order, and what is fair say where jobs stand: they are set in place only where none stands or runs, and so are limits
 --   while leases run that count for nothing yet. Lanes that wait for what lets more through now are unparked, and who can run them is woken.
--- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle, empty
+-- KEYS: generation, high, medium, low, scheduled, processing, jobs, idle, rescue, lane-queue, lane-entries, lane-heads, lane-turns, lane-tenants, lane-parked, lane-resume, lane-used, lane-rates, lane-holds, lane-policy, lane-classes, lane-means, lane-idle
 -- ARGV: queue, inbox_prefix, building (1 or 0), fields (name and value each)
 -- Returns: NO_GENERATION | POLICY change (0: it stood already, 1: set, 2: a rebuild has to set it)
 

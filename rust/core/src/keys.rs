@@ -36,7 +36,6 @@ impl Keys {
             idle: of("idle"),
             cancelled: of("cancelled"),
             duty: of("duty"),
-            empty: of("empty"),
             lanes: LaneKeys {
                 queue: of("lane-queue"),
                 entries: of("lane-entries"),
@@ -133,8 +132,6 @@ pub struct QueueKeys {
     pub cancelled: String,
     /// Holder of the maintenance duty.
     pub duty: String,
-    /// Never written to: scripts that intersect it with other keys learn their types, and nothing else.
-    pub empty: String,
     /// What only a queue with lanes has, or with workers that offer something.
     pub lanes: LaneKeys,
     /// Channel that names settled jobs.
@@ -228,7 +225,6 @@ impl QueueKeys {
             "dead" => &self.dead,
             "jobs" => &self.jobs,
             "idle" => &self.idle,
-            "empty" => &self.empty,
             "cancelled" => &self.cancelled,
             "duty" => &self.duty,
             "lane-queue" => &self.lanes.queue,

@@ -23,7 +23,7 @@ pub struct Verb {
 
 macro_rules! lane_keys {
     ($($more:literal),*) => {
-        ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue", "lane-queue", "lane-entries", "lane-heads", "lane-turns", "lane-tenants", "lane-parked", "lane-resume", "lane-used", "lane-rates", "lane-holds", "lane-policy", "lane-classes", "lane-means", "lane-idle" $(, $more)*, "empty"]
+        ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue", "lane-queue", "lane-entries", "lane-heads", "lane-turns", "lane-tenants", "lane-parked", "lane-resume", "lane-used", "lane-rates", "lane-holds", "lane-policy", "lane-classes", "lane-means", "lane-idle" $(, $more)*]
     };
 }
 
@@ -34,8 +34,8 @@ macro_rules! verb {
     // of a queue with lanes: all that their scripts share, and what one has besides
     ($(#[$doc:meta])* $constant:ident $memory:ident, $name:literal, $keys:expr, with lanes $(, $more:literal)*) => {
         verb!(
-            $(#[$doc])* $constant $memory, $name, $keys, "put", "forget", "offers", "lane_keys", "lane_order", "lane_classes",
-            "lane_limits", "lane_turns", "lane_entries", "lane_wake", "lane_release", "lane_promote" $(, $more)*
+            $(#[$doc])* $constant $memory, $name, $keys, "offers", "lane_keys", "lane_order", "lane_classes",
+            "lane_limits", "lane_turns", "lane_entries", "lane_ready", "lane_wake", "lane_release", "lane_promote" $(, $more)*
         );
     };
     ($(#[$doc:meta])* $constant:ident grows, $($rest:tt)+) => {
@@ -65,21 +65,21 @@ macro_rules! verb {
 }
 
 /// What scripts of queues with lanes are given.
-const WITH_LANES: [&str; 24] = lane_keys!();
+const WITH_LANES: [&str; 23] = lane_keys!();
 
 verb!(
     /// Push new jobs.
-    ENQUEUE grows, "enqueue", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "empty"], "put"
+    ENQUEUE grows, "enqueue", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle"], "put"
 );
 verb!(
     /// Push jobs that may sit somewhere already.
-    REQUEUE grows, "requeue", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue", "empty"], "put"
+    REQUEUE grows, "requeue", ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue"], "put"
 );
 verb!(
     /// Take ready jobs.
     LEASE keeps,
     "lease",
-    ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue", "lane-idle", "empty"],
+    ["generation", "high", "medium", "low", "scheduled", "processing", "jobs", "idle", "rescue", "lane-idle"],
     "offers"
 );
 verb!(
@@ -136,7 +136,7 @@ verb!(
 );
 verb!(
     /// Push jobs into a queue with lanes.
-    LANE_PUSH grows, "lane_push", WITH_LANES, with lanes
+    LANE_PUSH grows, "lane_push", WITH_LANES, with lanes, "put"
 );
 verb!(
     /// Take ready jobs of a queue with lanes.
@@ -144,7 +144,7 @@ verb!(
 );
 verb!(
     /// Acknowledge or bury in a queue with lanes.
-    LANE_ACKNOWLEDGE keeps, "lane_acknowledge", lane_keys!("cancelled", "dead"), with lanes
+    LANE_ACKNOWLEDGE keeps, "lane_acknowledge", lane_keys!("cancelled", "dead"), with lanes, "forget"
 );
 verb!(
     /// Replace the policy of a queue.

@@ -6,7 +6,7 @@ local READY, ENTRIES, HEADS, TURNS, TENANTS, PARKED, RESUME, USED, RATES, HOLDS,
   unpack(KEYS, 10, 23)
 
 local function check_lane_types()
-  check_sorted_sets(KEYS[9], READY, HEADS, TURNS, PARKED, RESUME, RATES, OFFERS)
+  for _, key in ipairs({ KEYS[9], READY, HEADS, TURNS, PARKED, RESUME, RATES, OFFERS }) do redis.call('ZCARD', key) end
   for _, key in ipairs({ ENTRIES, TENANTS, USED, HOLDS, POLICY, CLASSES, MEANS }) do redis.call('HLEN', key) end
 end
 
@@ -52,7 +52,11 @@ local function read_policy()
   end
 end
 
-local function mean_of(job_type) return tonumber(redis.call('HGET', MEANS, job_type)) end
+local means = {}
+local function mean_of(job_type)
+  if means[job_type] == nil then means[job_type] = tonumber(redis.call('HGET', MEANS, job_type) or nil) or false end
+  return means[job_type] or nil
+end
 
 local function absent(word) return word == '-' and '' or word end
 

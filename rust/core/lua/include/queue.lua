@@ -10,13 +10,11 @@ end
 -- the generation of a queue can be.
 local function is_laned(generation) return generation == 'laned' or generation == 'paused laned' end
 
--- Reads every key first: one of a wrong type raises WRONGTYPE here, before the first write. The last of KEYS is never written to, so this intersection looks at
--- no member: it is the one command that asks for the types of many sorted sets (and takes a set for one, which then fails where it is read).
-local function check_sorted_sets(...) redis.call('ZINTERCARD', select('#', ...) + 1, KEYS[#KEYS], ...) end
-
+-- Reads every key first: one of a wrong type raises WRONGTYPE here, before the first write.
 local function check_types()
-  check_sorted_sets(KEYS[8], unpack(KEYS, 2, 6))
+  for key = 2, 6 do redis.call('ZCARD', KEYS[key]) end
   redis.call('HLEN', KEYS[7])
+  redis.call('ZCARD', KEYS[8])
 end
 
 -- The index in KEYS of a priority's band.
