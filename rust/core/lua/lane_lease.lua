@@ -122,16 +122,21 @@ for band in pairs(touched) do forget_rested(band) end
 write_back()
 if #leases < 2 * want then
   redis.call('ZADD', KEYS[8], want - #leases / 2, worker)
-  if ARGV[7] ~= '' then enter_offer(OFFERS, worker, ARGV[7]) else forget_offer(OFFERS, worker) end
+  if ARGV[7] ~= '' then enter_offer(OFFERS, worker, text_of_offer(ARGV[7], offer)) else forget_offer(OFFERS, worker) end
   reply[3], reply[4] = next_due_in_lanes(), 1
-  for number, class in pairs(classes()) do
-    if fits(class, offer) then woken[number] = nil end
-  end
 else
   redis.call('ZREM', KEYS[8], worker)
   forget_offer(OFFERS, worker)
-  -- it may have been woken for another job than those it took, which somebody else may be waiting for
-  for number in pairs(ready_classes('')) do woken[number] = math.max(1, woken[number] or 0) end
+end
+-- It may have been woken for another job than those it took, which somebody else may be waiting for. What it could still run is not there.
+local offered = read_offer(ARGV[7])
+for number in pairs(ready_classes('')) do
+  if reply[4] == 0 or fits(classes()[number], offered) then woken[number] = math.max(1, woken[number] or 0) end
+end
+if reply[4] == 1 then
+  for number, class in pairs(classes()) do
+    if fits(class, offer) then woken[number] = nil end
+  end
 end
 wake_for(ARGV[5], ARGV[6], woken)
 return reply

@@ -52,6 +52,11 @@ local function read_offer(text)
   return offer
 end
 
+-- What it offers when leases have taken a part of what it had left.
+local function text_of_offer(text, offer)
+  return (string.gsub(text, '([^;,=]+)=[^,]+', function(name) return name .. '=' .. string.format('%.14g', offer.left[name] / 1000) end))
+end
+
 local function fits(class, offer)
   for _, name in ipairs(class.capabilities) do
     if not offer.capabilities[name] then return false end
