@@ -86,23 +86,24 @@ local function insert_head(heads, head)
   table.insert(heads, at, head)
 end
 
--- The lanes of a tenant in a band that wait for no limit, by their first jobs: `order|key` each. Its first is the first of all.
-local function place_of(sort, band, tenant)
-  local name = heads_of(sort, band, tenant)
-  local place = places[name]
-  if not place then
-    place = { name = name, sort = sort, heads = {}, more = true, last = '' }
-    places[name] = place
-  end
+-- The first head of a place, `order|key`, or nil. What has been read on stands behind what was taken in between, or before it.
+local function first_head(place)
   local heads = place.heads
   while place.more and (not heads[1] or heads[1] > place.last) do
-    local members = read_on(place, HEADS, name, place.last == '' and SMALL or LARGE)
+    local members = read_on(place, HEADS, place.name, place.last == '' and SMALL or LARGE)
     for _, member in ipairs(members) do
-      place.last = string.sub(member, #name + 2)
+      place.last = string.sub(member, #place.name + 2)
       insert_head(heads, place.last)
     end
   end
-  return place
+  return heads[1]
+end
+
+-- The lanes of a tenant in a band that wait for no limit, by their first jobs.
+local function place_of(sort, band, tenant)
+  local name = heads_of(sort, band, tenant)
+  if not places[name] then places[name] = { name = name, sort = sort, heads = {}, more = true, last = '' } end
+  return places[name]
 end
 
 -- Reads jobs on, with their descriptors, and which of them have a live lease or are being rescued. What comes behind them is known too.
@@ -153,7 +154,7 @@ local function first_lane(sorts, band, tenant, most)
   local best, head
   for _, sort in ipairs(sorts) do
     local place = place_of(sort, band, tenant)
-    local first = not place.shut and place.heads[1]
+    local first = not place.shut and first_head(place)
     if first and (not best or string.sub(first, 1, 18) < string.sub(head, 1, 18)) then best, head = place, first end
   end
   if in_plain_band(tenant, band) then

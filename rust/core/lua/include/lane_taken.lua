@@ -61,7 +61,7 @@ local function move_turn(tenant, band, entry, single, gone, come, forgotten)
   local turns = single and entry and entry.written and { { sort = single, tag = entry.written } } or turns_of(tenant, band)
   for _, at in ipairs(turns) do
     local place = places[heads_of(at.sort, band, tenant)]
-    local stays = not place or not place.shut and (place.more or place.heads[1])
+    local stays = not place or not place.shut and first_head(place)
     left = left or stays
     if not stays or at.tag ~= tag then
       local member, reverse = turn(at.sort, band, tenant, at.tag)
