@@ -21,11 +21,18 @@ KEYS: Final = (
     *("jobs", "idle", "cancelled", "dead"),
     *(f"lane-{name}" for name in (*_LANE_ZSETS, *_LANE_HASHES)),
 )
-_PARTS: Final = ("queue", "put", "forget", "offers")
-_PARTS_WITH_LANES: Final = (
-    *(*_PARTS, "lane_keys", "lane_order", "lane_classes", "lane_limits"),
-    *("lane_turns", "lane_entries", "lane_wake", "lane_release", "lane_promote"),
-)
+_CALLS: Final = (_LUA.parent / "src/script.rs").read_text()
+
+
+def _parts(verb: str) -> list[str]:
+    """What a script shares with others, in order, as the core puts it together."""
+    call = re.search(
+        rf'"{verb}",\s*(?:\[[^\]]*\]|WITH_LANES|lane_keys!\([^)]*\))(, with lanes)?((?:,\s*"\w+")*)', _CALLS
+    )
+    assert call, verb
+    shared = re.search(r"\$keys((?:,\s*\"\w+\")+) \$\(, \$more\)\*", _CALLS)
+    assert shared
+    return ["queue", *re.findall(r"\w+", (shared[1] if call[1] else "") + call[2])]
 
 
 def _plain(reply: Any) -> Any:
@@ -68,8 +75,7 @@ class Queue:
             header = re.search(r"^-- KEYS: (.*)$", text, re.MULTILINE)
             assert header
             keys = header[1].split(", ")
-            parts = _PARTS_WITH_LANES if "lane-queue" in keys else _PARTS
-            source = "".join((*((_LUA / "include" / f"{name}.lua").read_text() for name in parts), text))
+            source = "".join((*((_LUA / "include" / f"{name}.lua").read_text() for name in _parts(verb)), text))
             assert _CLOCK in source, "the clock of the scripts has changed"
             clock = f"return tonumber(redis.call('GET', '{self.key('clock')}'))"
             source = source.replace(_CLOCK, clock).replace(_FINE_CLOCK, f"{clock} * 1000")

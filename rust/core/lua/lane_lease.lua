@@ -16,7 +16,7 @@ if built == 'paused laned' then return { 'LEASED', now, -1, 1 } end
 read_policy()
 local want, worker, offer = tonumber(ARGV[1]), ARGV[3], read_offer(ARGV[7])
 local deadline = string.format('%.0f', now + tonumber(ARGV[2]))
-local woken, taken, shut, rescuing = {}, {}, {}, redis.call('ZCARD', KEYS[9]) > 0
+local woken, taken = {}, {}
 local reply, leases, touched = { 'LEASED', now, -1, 0 }, {}, {}
 promote_lanes(tonumber(ARGV[4]), woken)
 
@@ -30,8 +30,9 @@ local function open_sorts()
         local sort, at = number .. '|' .. name, opens('type|' .. name)
         if at == 0 then
           sorts[#sorts + 1] = sort
-        elseif at and first_of(TURNS, sort) then
-          resume_at('type|' .. name, at)
+        elseif at then
+          write_taken()
+          if first_of(TURNS, sort) then resume_at('type|' .. name, at) end
         end
       end
     end
@@ -40,45 +41,12 @@ local function open_sorts()
 end
 local sorts = open_sorts()
 
--- Whose turn it is in a band. Jobs outside of lanes are nobody's: they have the turns of the tenant without a name.
-local function whose_turn(band)
-  local best
-  for _, sort in ipairs(sorts) do
-    local first = first_turn(sort, band)
-    if first and (not best or first.tag < best.tag or first.tag == best.tag and first.tenant < best.tenant) then best = first end
-  end
-  if in_plain_band('', band) then
-    local tag = padded(tag_of('', band))
-    if not best or tag <= best.tag then best = { tag = tag, tenant = '' } end
-  end
-  return best
-end
-
--- The lane of a tenant that has its first job; one of a plain band has no key.
-local function first_lane(band, tenant)
-  local best
-  for _, sort in ipairs(sorts) do
-    local place = heads_of(sort, band, tenant)
-    local found = not shut[place] and first_of(HEADS, place)
-    local order, key = string.match(found and string.sub(found, #place + 2) or '', '^(%d+)|(.*)$')
-    if order and (not best or order < best.order) then best = { order = order, sort = sort, key = key } end
-  end
-  local plain = in_plain_band(tenant, band) and redis.call('ZRANGE', KEYS[band + 1], 0, 0, 'WITHSCORES')
-  if plain and plain[1] and (not best or padded(tonumber(plain[2])) <= best.order) then return { id = plain[1], plain = true } end
-  if not best then return nil end
-  local class, name = string.match(best.sort, '^(%d+)|(.*)$')
-  local lane = { class = class, type = name, band = band, tenant = tenant, key = best.key, order = best.order }
-  lane.name = table.concat({ class, name, band, tenant, best.key }, '|')
-  return lane
-end
-
 -- Whether a limit of the tenant or the key holds the lane back: then it waits there.
 local function is_held_back(lane)
   local name = 'tenant|' .. lane.tenant
   local at = opens(name)
   if at ~= 0 or not within_quota(lane.tenant, classes()[lane.class]) then
-    park_turn(lane)
-    shut[heads_of(sort_of(lane), lane.band, lane.tenant)] = true
+    shut_place(lane)
     if at and at > 0 then resume_at(name, at) end
     return true
   end
@@ -86,7 +54,7 @@ local function is_held_back(lane)
   name = 'key|' .. lane.key
   at = opens(name)
   if at == 0 then return false end
-  park_lane(lane, lane.order)
+  shut_lane(lane)
   if at then resume_at(name, at) end
   return true
 end
@@ -96,38 +64,31 @@ local function charged_for(job)
   return job.cost
 end
 
--- Takes the job out; unless it is a double, without descriptor or being rescued it is leased, charged and counted.
-local function take(band, lane)
-  local id = lane.id
-  if lane.plain then
-    redis.call('ZREM', KEYS[band + 1], id)
-    plain_ready = {}
-    rest('', band)
-  else
-    local member = first_of(READY, lane.name)
-    id = string.sub(member, #lane.name + 21)
-    remove_ready(member, woken)
-  end
-  local descriptor = redis.call('HGET', KEYS[7], id)
-  local job = parse(id, descriptor)
-  local lease = job and lease_after(job)
-  if not job or taken[lease] or redis.call('ZSCORE', KEYS[6], lease) then return end
-  if rescuing and redis.call('ZSCORE', KEYS[9], lease) then return end
-  taken[lease] = true
-  leases[#leases + 1], leases[#leases + 2] = deadline, lease
-  reply[#reply + 1], reply[#reply + 2] = id, descriptor
+-- A lane needs what its key lets through no longer: others may have it.
+local function let_others(key)
+  if key == '' or opens('key|' .. key) ~= 0 or not first_of(PARKED, 'key|' .. key) then return end
+  write_taken()
+  pass_on(key, woken)
+end
+
+-- Leases, charges and counts a job that was taken out; not a double, one without descriptor or one that is being rescued.
+local function lease(one, band, lane)
+  local job = one.job
+  if not job or one.live or taken[one.lease] then return end
+  taken[one.lease] = true
+  leases[#leases + 1], leases[#leases + 2] = deadline, one.lease
+  reply[#reply + 1], reply[#reply + 2] = one.id, one.descriptor
   touched[band] = true
   local charged, tag = charged_for(job), tag_of(job.tenant, band)
   if policy.fair ~= 'share' and tag > time_of(band) then keep(tostring(band), tag) end
-  hold(lease, job, band, charged)
+  hold(one.lease, job, band, charged)
   take_tokens(job.type, job.tenant, job.key)
-  charge(job.tenant, band, charged)
-  local number = lane.class or '0'
-  if woken[number] then woken[number] = woken[number] - 1 end
+  if policy.fair == 'share' then shared[job.tenant] = true else raise(job.tenant, band, charged) end
+  if woken[lane.class] then woken[lane.class] = woken[lane.class] - 1 end
   if lane.plain then return end
-  pass_on(lane.key, woken)
-  for name, amount in pairs(read_class(job.class).needs) do offer.left[name] = offer.left[name] - amount end
-  if lane.type ~= '' or string.find(job.class, ';', 1, true) then sorts = open_sorts() end
+  local class = read_class(job.class)
+  for name, amount in pairs(class.needs) do offer.left[name] = offer.left[name] - amount end
+  if lane.type ~= '' or next(class.needs) then sorts = open_sorts() end
 end
 
 local function take_next()
@@ -136,19 +97,18 @@ local function take_next()
     if at then resume_at('queue', at) end
     return false
   end
+  local most = want - #leases / 2
   for band = 1, 3 do
-    local first = whose_turn(band)
-    if first then
-      if first.tag ~= padded(tag_of(first.tenant, band)) then
-        move_turns(first.tenant, band)
-      else
-        local lane = first_lane(band, first.tenant)
-        if not lane then
-          for _, sort in ipairs(sorts) do remove_turn(sort, band, first.tenant) end
-        elseif lane.plain or not is_held_back(lane) then
-          take(band, lane)
-        end
+    local entry = next_turn(sorts, band, most)
+    if entry then
+      local lane = first_lane(sorts, band, entry.tenant, most)
+      if lane and (lane.plain or not is_held_back(lane)) then
+        lease(take_first(lane, most), band, lane)
+        entry.tag = tag_of(entry.tenant, band)
       end
+      -- not where what was read has been given up meanwhile, or nothing of this tenant is left
+      if lane and seen[band][entry.tenant] == entry then heap_push(waiting[band], entry) end
+      if lane then let_others(lane.key) end
       return true
     end
   end
@@ -156,21 +116,27 @@ local function take_next()
 end
 while #leases < 2 * want and take_next() do end
 
+write_taken()
 if #leases > 0 then redis.call('ZADD', KEYS[6], unpack(leases)) end
 for band in pairs(touched) do forget_rested(band) end
 write_back()
 if #leases < 2 * want then
   redis.call('ZADD', KEYS[8], want - #leases / 2, worker)
-  if ARGV[7] ~= '' then enter_offer(OFFERS, worker, ARGV[7]) else forget_offer(OFFERS, worker) end
+  if ARGV[7] ~= '' then enter_offer(OFFERS, worker, text_of_offer(ARGV[7], offer)) else forget_offer(OFFERS, worker) end
   reply[3], reply[4] = next_due_in_lanes(), 1
-  for number, class in pairs(classes()) do
-    if fits(class, offer) then woken[number] = nil end
-  end
 else
   redis.call('ZREM', KEYS[8], worker)
   forget_offer(OFFERS, worker)
-  -- it may have been woken for another job than those it took, which somebody else may be waiting for
-  for number in pairs(ready_classes('')) do woken[number] = math.max(1, woken[number] or 0) end
+end
+-- It may have been woken for another job than those it took, which somebody else may be waiting for. What it could still run is not there.
+local offered = read_offer(ARGV[7])
+for number in pairs(ready_classes('')) do
+  if reply[4] == 0 or fits(classes()[number], offered) then woken[number] = math.max(1, woken[number] or 0) end
+end
+if reply[4] == 1 then
+  for number, class in pairs(classes()) do
+    if fits(class, offer) then woken[number] = nil end
+  end
 end
 wake_for(ARGV[5], ARGV[6], woken)
 return reply

@@ -40,10 +40,11 @@ for i, at in ipairs(kept) do
     redis.call('ZADD', KEYS[5], ARGV[at + 3], ids[i])
     scheduled = scheduled + 1
   else
-    place_ready(jobs[i], woken)
+    place_ready(jobs[i])
   end
 end
 if #hash > 0 then redis.call('HSET', KEYS[7], unpack(hash)) end
+write_ready(woken)
 write_back()
 local heard = verb == 'rebuild' and 0 or wake_for(ARGV[1], ARGV[2], woken)
 return { 'PUSHED', #kept - scheduled, scheduled, given - #kept, heard }

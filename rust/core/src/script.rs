@@ -31,11 +31,11 @@ macro_rules! lane_keys {
 // by halves; one that `keeps` it runs: leases must be taken, extended and ended all the same. One that only `reads` may be called
 // by who may not write.
 macro_rules! verb {
-    // of a queue with lanes: all that their scripts share
-    ($(#[$doc:meta])* $constant:ident $memory:ident, $name:literal, $keys:expr, with lanes) => {
+    // of a queue with lanes: all that their scripts share, and what one has besides
+    ($(#[$doc:meta])* $constant:ident $memory:ident, $name:literal, $keys:expr, with lanes $(, $more:literal)*) => {
         verb!(
-            $(#[$doc])* $constant $memory, $name, $keys, "put", "forget", "offers", "lane_keys", "lane_order", "lane_classes",
-            "lane_limits", "lane_turns", "lane_entries", "lane_wake", "lane_release", "lane_promote"
+            $(#[$doc])* $constant $memory, $name, $keys, "offers", "lane_keys", "lane_order", "lane_classes",
+            "lane_limits", "lane_turns", "lane_entries", "lane_ready", "lane_wake", "lane_release", "lane_promote" $(, $more)*
         );
     };
     ($(#[$doc:meta])* $constant:ident grows, $($rest:tt)+) => {
@@ -136,15 +136,15 @@ verb!(
 );
 verb!(
     /// Push jobs into a queue with lanes.
-    LANE_PUSH grows, "lane_push", WITH_LANES, with lanes
+    LANE_PUSH grows, "lane_push", WITH_LANES, with lanes, "put"
 );
 verb!(
     /// Take ready jobs of a queue with lanes.
-    LANE_LEASE keeps, "lane_lease", WITH_LANES, with lanes
+    LANE_LEASE keeps, "lane_lease", WITH_LANES, with lanes, "lane_heap", "lane_pages", "lane_taken"
 );
 verb!(
     /// Acknowledge or bury in a queue with lanes.
-    LANE_ACKNOWLEDGE keeps, "lane_acknowledge", lane_keys!("cancelled", "dead"), with lanes
+    LANE_ACKNOWLEDGE keeps, "lane_acknowledge", lane_keys!("cancelled", "dead"), with lanes, "forget"
 );
 verb!(
     /// Replace the policy of a queue.

@@ -1,14 +1,17 @@
 -- Classes of workers: `gpu,region:eu;cpu=2` and the like. Those with ready jobs have a number, by which lanes name them; `0` is every worker's.
 
 local known
+local read = {}
 
 local function read_class(text)
+  if read[text] then return read[text] end
   local capabilities, resources = string.match(text, '^([^;]*);?(.*)$')
   local class = { text = text, needs = {}, capabilities = {} }
   for name in string.gmatch(capabilities, '[^,]+') do class.capabilities[#class.capabilities + 1] = name end
   for name, amount in string.gmatch(resources, '([^,=]+)=([^,]+)') do
     class.needs[name] = math.floor(tonumber(amount) * 1000 + 0.5)
   end
+  read[text] = class
   return class
 end
 
@@ -43,9 +46,15 @@ end
 -- What a worker offers: a set of capabilities, and what it has left.
 local function read_offer(text)
   local class = read_class(text)
-  local offer = { capabilities = {}, left = class.needs }
+  local offer = { capabilities = {}, left = {} }
   for _, name in ipairs(class.capabilities) do offer.capabilities[name] = true end
+  for name, amount in pairs(class.needs) do offer.left[name] = amount end
   return offer
+end
+
+-- What it offers when leases have taken a part of what it had left.
+local function text_of_offer(text, offer)
+  return (string.gsub(text, '([^;,=]+)=[^,]+', function(name) return name .. '=' .. string.format('%.14g', offer.left[name] / 1000) end))
 end
 
 local function fits(class, offer)

@@ -4,13 +4,6 @@
 
 local UNPARKED_AT_ONCE = 16
 
-local function lane_of(job, place)
-  local limited = policy.limited[job.type] and job.type or ''
-  local lane = { class = number_of(job.class), type = limited, band = place, tenant = job.tenant, key = job.key }
-  lane.name = table.concat({ lane.class, limited, place, job.tenant, job.key }, '|')
-  return lane
-end
-
 -- The lane of a member of READY, and the order and id of the job.
 local function lane_at(member)
   local part = split(member)
@@ -114,20 +107,6 @@ local function pass_on(key, woken)
   for number in pairs(unpark_key(key)) do add_woken(woken, number, 1) end
 end
 
-local function add_ready(job)
-  local place, order = orders[policy.order](job)
-  local lane = lane_of(job, place)
-  local member = lane.name .. '|' .. padded(order) .. '|' .. job.id
-  redis.call('ZADD', READY, 0, member)
-  redis.call('HSET', ENTRIES, job.id, member)
-  local first = redis.call('ZRANGE', READY, '[' .. lane.name .. '|', '(' .. lane.name .. '}', 'BYLEX', 'LIMIT', 0, 2)
-  if first[1] ~= member or parked_since(lane) then return lane end
-  if first[2] then redis.call('ZREM', HEADS, head(lane, order_in(lane, first[2]))) end
-  redis.call('ZADD', HEADS, 0, head(lane, padded(order)))
-  if not first[2] then show_turn(lane) end
-  return lane
-end
-
 -- Takes one out that stands at `member`; the next of its lane moves up.
 local function remove_ready(member, woken)
   local lane, order, id = lane_at(member)
@@ -147,33 +126,6 @@ local function remove_ready(member, woken)
     if not first_of(READY, lane.class) then forget_class(lane.class) end
   end
   return lane
-end
-
--- Whether a job of a lane could be leased now, as far as limits go; if only a token is missing, the queue is asked again when it is there.
-local function may_run(lane, job_type)
-  for _, name in ipairs({ 'queue', 'type|' .. job_type }) do
-    local at = opens(name)
-    if at and at > 0 then resume_at(name, at) end
-    if at ~= 0 then return false end
-  end
-  if lane.tenant ~= '' and redis.call('ZSCORE', PARKED, parked_turn(lane)) then return false end
-  return not parked_since(lane)
-end
-
--- Makes a job ready, in its lane or its band, and counts it in `woken` if it may be leased now.
-local function place_ready(job, woken)
-  if stands_in_lane(job) then
-    local lane = add_ready(job)
-    if may_run(lane, job.type) then add_woken(woken, lane.class, 1) end
-    return
-  end
-  local index = band(job.priority)
-  if not in_plain_band('', index - 1) and not first_of(TURNS, 'of||' .. index - 1) then arrive('', index - 1) end
-  redis.call('ZADD', KEYS[index], score(job.priority, job.run_at), job.id)
-  plain_ready = {}
-  local at = opens('queue')
-  if at and at > 0 then resume_at('queue', at) end
-  if at == 0 then add_woken(woken, '0', 1) end
 end
 
 -- Takes jobs out wherever they wait; how many places they stood in.

@@ -42,6 +42,7 @@ local function read_policy()
   policy.order, policy.ageing_ms = found[1] or 'priority', tonumber(found[2] or 60000)
   policy.shortest_factor, policy.fair = tonumber(found[3] or 1), found[4] or 'jobs'
   policy.types, policy.since, policy.capacity = words(found[5]), tonumber(found[6] or 0), words(found[7])
+  policy.empty = not found[6]
   for _, name in ipairs(policy.types) do policy.limited[name] = true end
   policy.capacities = {}
   if policy.fair == 'share' then
@@ -51,25 +52,30 @@ local function read_policy()
   end
 end
 
-local function mean_of(job_type) return tonumber(redis.call('HGET', MEANS, job_type)) end
+local means = {}
+local function mean_of(job_type)
+  if means[job_type] == nil then means[job_type] = tonumber(redis.call('HGET', MEANS, job_type) or nil) or false end
+  return means[job_type] or nil
+end
 
 local function absent(word) return word == '-' and '' or word end
 
 -- A job from its descriptor, or nil.
 local function parse(id, text)
-  local job = { id = id, tenant = '', class = '', key = '', cost = 1000, deadline = 0 }
-  local version, priority, fence, run_at, job_type =
-    string.match(text or '', '^([12]) (%d) (%d+) %d+ %d+ %d+ (%-?%d+) %S+ %S+ (%S+)')
-  if not version then return nil end
-  job.priority, job.fence, job.type, job.laned = tonumber(priority), fence, job_type, version == '2'
-  job.run_at = math.max(0, tonumber(run_at))
+  text = text or ''
+  local job = { id = id, tenant = '', class = '', key = '', cost = 1000, deadline = 0, laned = string.byte(text) == 50 } -- '2'
+  local priority, run_at, tenant, class, key, cost, deadline
   if job.laned then
-    local tenant, class, key, cost, deadline =
-      string.match(text, '^2 %d %d+ %d+ %d+ %d+ %-?%d+ %S+ %S+ %S+ (%S+) (%S+) (%S+) (%d+) (%d+)\n')
-    if not tenant then return nil end
+    priority, job.fence, run_at, job.type, tenant, class, key, cost, deadline =
+      string.match(text, '^2 (%d) (%d+) %d+ %d+ %d+ (%-?%d+) %S+ %S+ (%S+) (%S+) (%S+) (%S+) (%d+) (%d+)\n')
+    if not priority then return nil end
     job.tenant, job.class, job.key = absent(tenant), absent(class), absent(key)
     job.cost, job.deadline = tonumber(cost), tonumber(deadline)
+  else
+    priority, job.fence, run_at, job.type = string.match(text, '^1 (%d) (%d+) %d+ %d+ %d+ (%-?%d+) %S+ %S+ (%S+)')
+    if not priority then return nil end
   end
+  job.priority, job.run_at = tonumber(priority), math.max(0, tonumber(run_at))
   return job
 end
 

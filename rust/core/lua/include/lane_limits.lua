@@ -4,11 +4,21 @@
 -- A bucket is the time at which it is full again (GCRA, ATM Forum 1994): a token is there while that is less than `burst` steps away. Steps are rounded
 -- up, so that no more than burst + rate * T pass in any time T. A bucket that was never used was empty when the policy was set.
 
-local gates, used, changed, clock = {}, {}, {}, now_us()
+local gates, gate_lists, used, changed, clock = {}, {}, {}, {}, now_us()
 
 local function used_of(name)
   if not used[name] then used[name] = tonumber(redis.call('HGET', USED, name) or 0) end
   return used[name]
+end
+
+-- At once what will be asked one by one.
+local function read_used(names)
+  local missing = {}
+  for _, name in ipairs(names) do
+    if not used[name] then missing[#missing + 1] = name end
+  end
+  if #missing == 0 then return end
+  for at, value in ipairs(redis.call('HMGET', USED, unpack(missing))) do used[missing[at]] = tonumber(value or 0) end
 end
 
 local function add_used(name, amount)
@@ -21,7 +31,7 @@ local function gate(name)
   local kind, of = string.match(name, '^(%a+)|?(.*)$')
   local found = { name = name }
   gates[name] = found
-  if kind ~= 'queue' and of == '' then return found end
+  if policy.empty or kind ~= 'queue' and of == '' then return found end
   local every = kind .. '|*'
   local asked = redis.call('HMGET', POLICY, 'limit|' .. name, 'limit|' .. every, 'rate|' .. name, 'rate|' .. every)
   found.most = tonumber(asked[1] or asked[2] or nil)
@@ -44,7 +54,7 @@ end
 
 -- Whether what a class needs is within the tenant's quotas.
 local function within_quota(tenant, class)
-  if tenant == '' then return true end
+  if policy.empty or tenant == '' then return true end
   for resource, amount in pairs(class.needs) do
     local asked = redis.call('HMGET', POLICY, 'quota|' .. tenant .. '|' .. resource, 'quota|*|' .. resource)
     local quota = asked[1] or asked[2]
@@ -54,8 +64,13 @@ local function within_quota(tenant, class)
 end
 
 local function gates_of(job_type, tenant, key)
-  local names = { 'queue', 'type|' .. job_type, 'tenant|' .. tenant }
-  if key ~= '' then names[4] = 'key|' .. key end
+  local known_as = job_type .. '|' .. tenant .. '|' .. key
+  local names = gate_lists[known_as]
+  if not names then
+    names = { 'queue', 'type|' .. job_type, 'tenant|' .. tenant, key ~= '' and 'key|' .. key or nil }
+    gate_lists[known_as] = names
+    read_used(names)
+  end
   return names
 end
 
@@ -66,6 +81,7 @@ local function count(job_type, tenant, key, class, one)
 end
 
 local function take_tokens(job_type, tenant, key)
+  if policy.empty then return end
   for _, name in ipairs(gates_of(job_type, tenant, key)) do
     local found = gate(name)
     if found.step then
@@ -101,5 +117,5 @@ local function write_limits()
   for name, found in pairs(gates) do
     if found.taken then redis.call('ZADD', RATES, string.format('%.0f', found.full), name) end
   end
-  if next(changed) then redis.call('ZREMRANGEBYSCORE', RATES, '-inf', string.format('%.0f', clock)) end
+  if next(changed) and not policy.empty then redis.call('ZREMRANGEBYSCORE', RATES, '-inf', string.format('%.0f', clock)) end
 end

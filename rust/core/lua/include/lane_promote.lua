@@ -10,10 +10,11 @@ local function promote_lanes(limit, woken)
     for i, id in ipairs(due) do
       local job = parse(id, descriptors[i])
       if job then
-        place_ready(job, woken)
+        place_ready(job)
         promoted = promoted + 1
       end
     end
+    write_ready(woken)
   end
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', RESUME, '-inf', now, 'LIMIT', 0, limit)) do
     redis.call('ZREM', RESUME, name)

@@ -5,9 +5,10 @@
 -- whose tags are still ahead of the time. TENANTS has `band|tenant` and the time, `band`.
 
 local DEFAULT_WEIGHT = 1
-local weights, tags, moved, firsts, plain_ready = {}, {}, {}, {}, {}
+local weights, tags, moved, plain_ready = {}, {}, {}, {}
 
 local function weight_of(tenant)
+  if policy.empty then return DEFAULT_WEIGHT end
   if not weights[tenant] then
     weights[tenant] = tonumber(redis.call('HGET', POLICY, 'weight|' .. tenant) or DEFAULT_WEIGHT)
   end
@@ -107,14 +108,12 @@ local function add_turn(sort, band, tenant)
   if not first_of(TURNS, 'of|' .. tenant .. '|' .. band) and not in_plain_band(tenant, band) then arrive(tenant, band) end
   local member, reverse = turn(sort, band, tenant, padded(tag_of(tenant, band)))
   redis.call('ZADD', TURNS, 0, member, 0, reverse)
-  firsts[sort .. '|' .. band] = nil
 end
 
 local function remove_turn(sort, band, tenant)
   local reverse = first_of(TURNS, 'of|' .. tenant .. '|' .. band .. '|' .. sort)
   if not reverse then return end
   redis.call('ZREM', TURNS, reverse, (turn(sort, band, tenant, string.sub(reverse, -18))))
-  firsts[sort .. '|' .. band] = nil
   rest(tenant, band)
 end
 
@@ -126,34 +125,26 @@ local function move_turns(tenant, band, turns)
       redis.call('ZREM', TURNS, turn(at.sort, band, tenant, at.tag))
       local member, reverse = turn(at.sort, band, tenant, tag)
       redis.call('ZADD', TURNS, 0, member, 0, reverse)
-      firsts[at.sort .. '|' .. band] = nil
     end
   end
 end
 
--- Raises or lowers a tag by what was used; a share follows from what is held.
+-- Raises or lowers a tag by what was used.
+local function raise(tenant, band, used_up)
+  local amount = math.floor(used_up * 1000 / weight_of(tenant) + 0.5)
+  if used_up > 0 then amount = math.max(1, amount) end
+  keep(band .. '|' .. tenant, math.max(0, tag_of(tenant, band) + amount))
+end
+
+-- Likewise, and moves the tenant's turns there; a share follows from what is held.
 local function charge(tenant, band, used_up)
   if policy.fair == 'share' then
     for each = 1, 3 do move_turns(tenant, each) end
     return
   end
-  local was = tag_of(tenant, band)
-  local amount = math.floor(used_up * 1000 / weight_of(tenant) + 0.5)
-  if used_up > 0 then amount = math.max(1, amount) end
-  local turns = turns_of(tenant, band)
+  local was, turns = tag_of(tenant, band), turns_of(tenant, band)
   if #turns == 0 then redis.call('ZREM', TURNS, 'rested|' .. band .. '|' .. padded(was) .. '|' .. tenant) end
-  keep(band .. '|' .. tenant, math.max(0, was + amount))
+  raise(tenant, band, used_up)
   move_turns(tenant, band, turns)
   if #turns == 0 then rest(tenant, band) end
-end
-
--- The tenant with the lowest tag of a sort in a band, and the tag as text.
-local function first_turn(sort, band)
-  local place = sort .. '|' .. band
-  if firsts[place] == nil then
-    local member = first_of(TURNS, place)
-    local tag, tenant = string.match(string.sub(member or '', #place + 2), '^(%d+)|(.*)$')
-    firsts[place] = member and { tag = tag, tenant = tenant } or false
-  end
-  return firsts[place]
 end
