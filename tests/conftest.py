@@ -6,7 +6,12 @@ import signal
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 # The longest come first: whoever takes one of them last works on it alone.
 _LONGEST: Final = ("faults/test_leaks.py", "faults/test_exits.py", "property", "faults", "check", "acceptance")

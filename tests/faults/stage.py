@@ -206,7 +206,9 @@ class Stage:
 
     async def ended(self, count: int, seconds: float = 20.0) -> None:
         """Wait until the ledger has so many ends."""
-        await self.eventually(lambda: len(self.lines("end")) >= count, f"{count} ends in the ledger", seconds)
+        await self.eventually(
+            lambda: self.ledger.read_bytes().count(b'"event": "end"') >= count, f"{count} ends in the ledger", seconds
+        )
 
     async def eventually(self, condition: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
         """Poll until a condition holds."""

@@ -40,7 +40,7 @@ async def test_a_mass_of_lost_leases_comes_back_in_batches(stage, measured):
     await asyncio.gather(*(job.result(timeout=30) for job in doomed))
     measured("1,200 leases lost at once, all jobs done again after", time.monotonic() - killed)
     measured("the longest that other work waited meanwhile", max(waits))
-    assert max(waits) < 2
+    assert max(waits) < 5
     counts = [
         int(line.split("default: ")[1].split(",")[0]) for line in stage.log(left).splitlines() if "rescued:" in line
     ]
