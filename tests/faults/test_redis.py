@@ -173,7 +173,8 @@ async def test_a_policy_that_evicts_is_mended_by_the_reconciler(stage):
     """Somebody turns eviction on while work runs: whatever vanishes is restored from PostgreSQL."""
     stage.spawn(2)
     await stage.ready()
-    waiting = [await stage.enqueue("work", delay=2.0) for _ in range(200)]
+    # in one batch, or the first are due before the last are there
+    waiting = await asyncio.gather(*(stage.enqueue("work", delay=5.0) for _ in range(200)))
     with stage.raw() as client:
         await stage.eventually(lambda: client.zcard("gap006:{default}:scheduled-queue") == 200, "pushed")
         ours = client.keys("gap006:{default}*")
