@@ -7,8 +7,9 @@ export CARGO_TARGET_DIR
 export PATH := $(PATH):$(HOME)/.cargo/bin
 CORE_SOURCES := $(shell find rust/core rust/bridge migrations -name '*.rs' -o -name '*.lua' -o -name '*.sql' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 BENCH_ARGS ?=
+TEST_PROCESSES ?= 4
 
-.PHONY: bench-peers help setup demo test test-rust test-python check check-faults format model bench wheel clean
+.PHONY: bench-peers help setup demo test test-rust test-python check check-faults check-seeds check-mutants format model bench wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ —/'
@@ -58,11 +59,16 @@ test-rust: setup
 	cargo test --quiet --package tenure-core --bench core    # each benchmark once, to keep it alive
 
 test-python: setup
-	@# two processes: most tests wait for something; a file's tests stay together, with servers of their process's own
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
+	@# most tests wait for something; a file's tests stay together, with servers of their process's own, and files are
+	@# begun in the order of tests/conftest.py: the longest first
+	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder tests
 
 check-faults: setup    ## 20 seeds of mixed faults, none of which may break an invariant, and mutants that must
-	$(BIN)/python -m pytest -q -s -m seeds tests/check tests/mutants
+	@# beside each other: both wait for most of their time
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-seeds check-mutants
+
+check-seeds check-mutants: setup
+	$(BIN)/python -m pytest -q -s -m seeds tests/$(if $(filter check-seeds,$@),check,mutants)
 
 model: $(VENV)/.rust    ## every state of the lease protocol, and what breaks it; see docs/model.md
 	cargo test --quiet --release --package tenure-model -- --nocapture

@@ -12,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tenure import Job
     from tenure.app import App
 
     Eventually = Callable[..., Awaitable[Any]]
@@ -40,3 +41,8 @@ async def pushed(app: App) -> None:
     stores = app._open()
     await stores.publisher.drained()
     await stores.rebuilder.settled()
+
+
+async def has_status(job: Job, status: str) -> bool:
+    """Whether a job has come to a state: a condition to poll for."""
+    return await job.status() == status

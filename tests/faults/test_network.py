@@ -41,7 +41,10 @@ async def test_connections_cut_again_and_again(stage, store):
         await stage.ended(20)
         for _ in range(12):
             cut += proxy.cut()
+            before = len(stage.acked)
             await asyncio.sleep(0.1)
+            # between two cuts something gets through, however slow the machine is
+            await stage.eventually(lambda before=before: len(stage.acked) > before + 5, "calls succeed again")
     assert cut > 12, "the fault had no effect"
     report = await stage.proven()
     # a cut is mended by sending again, at most twice: three cuts in a row are an error
@@ -77,11 +80,12 @@ async def test_half_open_links_are_left_in_time(stage, store, measured):
         await asyncio.sleep(1)
         proxy.heal()
         healed = time.monotonic()
-        await stage.everyone_works(30)
+        await stage.everyone_works(60)
         took = time.monotonic() - healed
     measured(f"half-open {store}, every worker works again after", took)
-    # a statement is given up after 12 s, on each of PostgreSQL's two pools once; a command to Redis after 5 s
-    assert took < (28 if store == "postgres" else 15)
+    # a statement is given up after 12 s, on each of PostgreSQL's two pools once; a command to Redis after 5 s: no third
+    # wait, and what a busy machine takes to begin
+    assert took < (36 if store == "postgres" else 15)
     await stage.proven()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tenure.errors import InvalidInput
 from tests.fix_apps import environment
+from tests.fix_waiting import has_status
 
 
 @pytest.fixture
@@ -106,14 +107,10 @@ async def test_what_failed_timed_out_and_was_cancelled_is_given_back(app, open_a
         timed_out = await end.options(timeout=0.05).enqueue("hang")
         cancelled = await end.enqueue("hang")
         for job in (failed, timed_out):
-            await eventually(lambda job=job: _is(job, "FAILED"))
+            await eventually(lambda job=job: has_status(job, "FAILED"))
         await eventually(lambda: worker.running == 1)
         await cancelled.cancel()
         assert await (await end.enqueue("well")).result(timeout=10) == "well"
-
-
-async def _is(job, status: str) -> bool:
-    return await job.status() == status
 
 
 async def test_jobs_that_nobody_can_run_are_reported_and_wake_nobody(

@@ -70,7 +70,7 @@ async def test_figures_come_and_nothing_stays(settings, users_job, raw_postgres,
 
 async def test_a_killed_run_is_cleared_away_by_name(settings, users_job, raw_postgres, raw_redis: redis.Redis, prefix):
     process = bench(settings, "--part", "drain", "--jobs", "100000", "--mode", "before", wait=False)
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     query = f"SELECT queue FROM {settings.schema}.jobs WHERE queue LIKE 'tenure-bench-%' LIMIT 1"
     while (queue := await raw_postgres.fetchval(query)) is None:
         assert time.monotonic() < give_up
@@ -86,7 +86,7 @@ async def test_a_killed_run_is_cleared_away_by_name(settings, users_job, raw_pos
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
 async def test_who_ends_it_is_left_nothing(settings, users_job, raw_postgres, raw_redis, prefix, asked):
     process = bench(settings, "--part", "latency", "--seconds", "30", "--mode", "before", wait=False)
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     query = f"SELECT count(*) FROM {settings.schema}.jobs WHERE queue LIKE 'tenure-bench-%' AND status = 'COMPLETED'"
     while not await raw_postgres.fetchval(query):
         assert time.monotonic() < give_up

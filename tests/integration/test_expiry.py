@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tenure import InvalidInput, JobCancelled, JobContext, JobFailed, Snooze
+from tests.fix_waiting import has_status
 
 
 @pytest.fixture
@@ -23,10 +24,6 @@ def note(app, ran):
         return value
 
     return note
-
-
-async def _is(job, status: str) -> bool:
-    return await job.status() == status
 
 
 async def test_a_job_that_has_not_started_in_time_never_does(open_app, app, note, ran, raw_postgres, migrated_schema):
@@ -98,7 +95,7 @@ async def test_a_unique_key_is_free_when_its_job_expired(open_app, app, note, ev
     keyed = note.options(unique="k", expires_in=0.001, delay=3600)
     first = await keyed.enqueue(1)
     async with app.worker():
-        await eventually(lambda: _is(first, "CANCELLED"))
+        await eventually(lambda: has_status(first, "CANCELLED"))
         assert (await keyed.enqueue(2)).created
 
 

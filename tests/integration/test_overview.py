@@ -92,12 +92,17 @@ async def test_top_goes_on_until_it_is_interrupted(open_app, app, settings):
         env = {**environment(settings), "TERM": "xterm", "COLUMNS": "200"}
         process = subprocess.Popen(command, env=env, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
-        shown = await asyncio.to_thread(_read_until, ours, b"watched", 3)
-        process.send_signal(signal.SIGINT)
-        rest = asyncio.to_thread(_read_until, ours, b"\0never", 1)
-        code = await asyncio.to_thread(process.wait, 10)
-        await rest
-        os.close(ours)
+        try:
+            shown = await asyncio.to_thread(_read_until, ours, b"watched", 3)
+            process.send_signal(signal.SIGINT)
+            # what it still says is read meanwhile: a program that cannot write does not end
+            rest = asyncio.create_task(asyncio.to_thread(_read_until, ours, b"\0never", 1))
+            code = await asyncio.to_thread(process.wait, 20)
+            await rest
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)
     assert shown.count(b"watched") >= 3, "again and again"
     assert code == 130
 

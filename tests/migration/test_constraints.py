@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 
+from tenure._migrate import down, up
 from tests.migration.rows import insert, job
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
 # Constraint, table, and the columns (SQL expressions) of a row that it must refuse.
 ILLEGAL: list[tuple[str, str, Mapping[str, str]]] = [
@@ -177,6 +180,24 @@ CONSTRAINTS = """
 """
 
 
+@pytest.fixture(scope="module")
+def tables(postgres_url: str) -> Iterator[str]:
+    """A schema with every migration for all the rows, none of which stays."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    asyncio.run(up(postgres_url, name))
+    yield name
+    asyncio.run(down(postgres_url, name, to=0))
+
+
+@pytest.fixture
+async def undone(raw_postgres: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
+    """A connection in a transaction that is rolled back."""
+    transaction = raw_postgres.transaction()
+    await transaction.start()
+    yield raw_postgres
+    await transaction.rollback()
+
+
 async def try_row(connection: asyncpg.Connection, schema: str, table: str, columns: Mapping[str, str]) -> None:
     """Insert a row of a table, beside two jobs it may name."""
     ids = {"{job}": str(await job(connection, schema)), "{parent}": str(await job(connection, schema))}
@@ -190,25 +211,25 @@ async def try_row(connection: asyncpg.Connection, schema: str, table: str, colum
 
 @pytest.mark.parametrize(("constraint", "table", "columns"), ILLEGAL)
 async def test_illegal_row_is_refused(
-    migrated_schema: str, raw_postgres: asyncpg.Connection, constraint: str, table: str, columns: Mapping[str, str]
+    tables: str, undone: asyncpg.Connection, constraint: str, table: str, columns: Mapping[str, str]
 ) -> None:
     """Each by the constraint that is there for it."""
     with pytest.raises(asyncpg.CheckViolationError) as refusal:
-        await try_row(raw_postgres, migrated_schema, table, columns)
+        await try_row(undone, tables, table, columns)
     assert refusal.value.as_dict()["constraint_name"] == constraint
 
 
 @pytest.mark.parametrize(("table", "columns"), ALLOWED)
 async def test_legal_row_is_taken(
-    migrated_schema: str, raw_postgres: asyncpg.Connection, table: str, columns: Mapping[str, str]
+    tables: str, undone: asyncpg.Connection, table: str, columns: Mapping[str, str]
 ) -> None:
     """The bounds themselves are inside."""
-    await try_row(raw_postgres, migrated_schema, table, columns)
+    await try_row(undone, tables, table, columns)
 
 
-async def test_every_check_has_a_case(migrated_schema: str, raw_postgres: asyncpg.Connection) -> None:
+async def test_every_check_has_a_case(tables: str, undone: asyncpg.Connection) -> None:
     """A constraint that a migration adds wants a row here."""
-    names = {row["conname"] for row in await raw_postgres.fetch(CONSTRAINTS, migrated_schema)}
+    names = {row["conname"] for row in await undone.fetch(CONSTRAINTS, tables)}
     assert names == {constraint for constraint, _, _ in ILLEGAL}
 
 

@@ -90,12 +90,16 @@ class Queue:
 
     def lanes(self) -> dict[str, Any]:
         """What the keys of lanes hold that are there, and the mode of the queue."""
-        found: dict[str, Any] = {"generation": self._client.get(self.key("generation"))}
+        pipe = self._client.pipeline(transaction=False).get(self.key("generation"))
         for name in _LANE_ZSETS:
-            members = self._client.zrange(self.key(f"lane-{name}"), 0, -1, withscores=True)
-            found[name] = {member.decode(): int(score) for member, score in members}
+            pipe.zrange(self.key(f"lane-{name}"), 0, -1, withscores=True)
         for name in _LANE_HASHES:
-            fields = self._client.hgetall(self.key(f"lane-{name}"))
+            pipe.hgetall(self.key(f"lane-{name}"))
+        generation, *replies = pipe.execute()
+        found: dict[str, Any] = {"generation": generation}
+        for name, members in zip(_LANE_ZSETS, replies, strict=False):
+            found[name] = {member.decode(): int(score) for member, score in members}
+        for name, fields in zip(_LANE_HASHES, replies[len(_LANE_ZSETS) :], strict=True):
             found[name] = {field.decode(): value.decode() for field, value in fields.items()}
         return {name: value for name, value in found.items() if value}
 

@@ -6,105 +6,21 @@ it has free.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from tests.property.lane_fleet import BEGAN, JOBS, LEASE_MS, NUMBERS, SHAPES, SHAPING, workers
 from tests.property.lane_reference import LaneJob, Lanes, Policy, parts, text_of
 from tests.property.lane_shape import check_shape, used_by
 from tests.property.scripts import Queue
 
 if TYPE_CHECKING:
     from redis.client import PubSub
-
-_BEGAN: Final = 1_700_000_000_000
-_LEASE_MS: Final = 5000
-_TYPES: Final = ("work", "mail")
-_JOBS: Final = st.lists(
-    st.builds(
-        LaneJob,
-        st.sampled_from([f"j{number:02}" for number in range(24)]),
-        priority=st.integers(1, 5),
-        run_at=st.integers(-500, 900),
-        job_type=st.sampled_from(_TYPES),
-        tenant=st.sampled_from(("", "a", "b", "c")),
-        requires=st.sampled_from(("", "", "", "gpu", "eu", "eu,gpu", ";cpu=2", "gpu;cpu=1,mem=0.5", "tpu")),
-        key=st.sampled_from(("", "", "k1", "k2")),
-        cost=st.sampled_from((1000, 1000, 500, 4000)),
-        deadline=st.sampled_from((0, _BEGAN + 100, _BEGAN + 90_000)),
-    ),
-    min_size=1,
-    max_size=6,
-    unique_by=lambda job: job.job_id,
-)
-# Numbers that change while jobs run; what changes where jobs stand is drawn apart.
-_NUMBERS: Final = st.fixed_dictionaries(
-    {},
-    optional={
-        "limit|queue": st.sampled_from(("0", "3", "6")),
-        "limit|tenant|*": st.sampled_from(("1", "2")),
-        "limit|tenant|a": st.sampled_from(("0", "3")),
-        "limit|key|*": st.sampled_from(("1", "2")),
-        "rate|tenant|b": st.just("2 1000 2"),
-        "rate|key|k2": st.just("1 1000 1"),
-        "rate|queue": st.just("10 1000 4"),
-        "quota|*|cpu": st.sampled_from(("2", "3")),
-        "weight|a": st.sampled_from(("2", "0.5")),
-    },
-)
-_SHAPES: Final = st.sampled_from(
-    [
-        {},
-        {"limit|type|mail": "1"},
-        {"limit|type|mail": "2", "rate|type|work": "4 1000 2"},
-        {"order": "ageing", "ageing_ms": "300"},
-        {"order": "deadline", "limit|type|work": "2"},
-        {"order": "shortest", "shortest_factor": "2"},
-        {"fair": "time"},
-        {"fair": "share", "capacity|slots": "8", "capacity|cpu": "6"},
-    ]
-)
-_SHAPING: Final = ("order", "fair", "limit|type", "rate|type")
-
-
-@dataclass
-class Worker:
-    """What it has, and what of that its leases take."""
-
-    capabilities: set[str]
-    amounts: dict[str, int]
-    slots: int
-    leases: dict[str, LaneJob] = field(default_factory=dict)
-    idle: bool = False
-    # Redis has forgotten what it offers
-    unknown: bool = False
-
-    @property
-    def left(self) -> dict[str, int]:
-        """What is free of its resources."""
-        left = dict(self.amounts)
-        for job in self.leases.values():
-            for name, amount in parts(job.requires)[1].items():
-                left[name] -= amount
-        return left
-
-    @property
-    def free(self) -> int:
-        """Its free slots."""
-        return self.slots - len(self.leases)
-
-
-def _workers() -> dict[str, Worker]:
-    return {
-        "plain": Worker(set(), {}, 2),
-        "gpu": Worker({"gpu"}, {"cpu": 2000, "mem": 1000}, 2),
-        "both": Worker({"eu", "gpu"}, {}, 1),
-        "big": Worker({"eu"}, {"cpu": 4000}, 4),
-    }
 
 
 class LaneMachine(RuleBasedStateMachine):
@@ -115,9 +31,9 @@ class LaneMachine(RuleBasedStateMachine):
         self.queue, self.inbox = queue, inbox
         queue.forget_everything()
         self._heard()
-        self.lanes = Lanes(_BEGAN)
-        self.queue.tell_time(_BEGAN)
-        self.workers = _workers()
+        self.lanes = Lanes(BEGAN)
+        self.queue.tell_time(BEGAN)
+        self.workers = workers()
         self.paused = False
         assert self.queue.call("generation") == ["GENERATION", 1]
         for name in self.workers:
@@ -204,7 +120,7 @@ class LaneMachine(RuleBasedStateMachine):
         worker.idle = bool(reply[3]) and not self.paused
 
     def _lease(self, want: int, name: str, offers: str) -> list[Any]:
-        call = (want, _LEASE_MS, name, 100, "q", self.queue.inbox, offers)
+        call = (want, LEASE_MS, name, 100, "q", self.queue.inbox, offers)
         reply = self.queue.call("lease", *call)
         return self.queue.call("lane_lease", *call) if reply == ["LANED"] else reply
 
@@ -229,7 +145,7 @@ class LaneMachine(RuleBasedStateMachine):
 
     # -- what happens to it ------------------------------------------------------------------------------------------
 
-    @rule(jobs=_JOBS)
+    @rule(jobs=JOBS)
     def enqueue(self, jobs: list[LaneJob]) -> None:
         running = {job.job_id for job in self.lanes.running.values()}
         jobs = [replace(job, run_at=self.lanes.now + job.run_at) for job in jobs if job.job_id not in running]
@@ -292,12 +208,12 @@ class LaneMachine(RuleBasedStateMachine):
             self._push("requeue", jobs)
         self._settle()
 
-    @rule(shape=_SHAPES, numbers=_NUMBERS, keep=st.booleans())
+    @rule(shape=SHAPES, numbers=NUMBERS, keep=st.booleans())
     def set_policy(self, shape: Policy, numbers: Policy, keep: bool) -> None:
         now = self.lanes.policy
         if keep:
             shape = {
-                name: value for name, value in now.items() if name.startswith((*_SHAPING, "ageing", "short", "cap"))
+                name: value for name, value in now.items() if name.startswith((*SHAPING, "ageing", "short", "cap"))
             }
         policy = shape | numbers
         fields = [part for pair in sorted(policy.items()) for part in pair]
@@ -332,7 +248,7 @@ class LaneMachine(RuleBasedStateMachine):
             self._push("rebuild", list(self.lanes.waiting.values()))
         running = [part for lease, job in self.lanes.running.items() for part in (lease, job.text)]
         if running:
-            self.queue.call("restore", 1, _LEASE_MS, 0, *running)
+            self.queue.call("restore", 1, LEASE_MS, 0, *running)
         assert self.queue.call("pause", 1, 1) if self.paused else self.queue.call("generation") == ["GENERATION", 1]
         self._rouse()
 

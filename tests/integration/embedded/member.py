@@ -1,6 +1,6 @@
 """A process that uses the embedded servers: says their URLs, and leaves when its input ends or brings a line.
 
-Run by tests: `python embedded_member.py DATA_DIR [forget]`.
+Run by tests: `python member.py DATA_DIR [forget]`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What may run, begin or be taken up at a time, in the whole fleet."""

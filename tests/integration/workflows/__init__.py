@@ -1,0 +1,1 @@
+"""Graphs of jobs, enqueued, ended and steered as one."""
