@@ -11,7 +11,7 @@ from typing import Final
 from tenure import JobContext, Retry
 from tenure.bench.handlers import app, sink
 
-__all__ = ["RETRIED", "app", "holds", "occupies", "shaky", "waits"]
+__all__ = ["RETRIED", "app", "holds", "keeps", "occupies", "shaky", "waits"]
 
 RETRIED: Final = 10  # every tenth job of the life cycle fails once
 
@@ -37,6 +37,13 @@ async def holds(number: int, sent: float, seconds: float) -> None:
     """Hold the event loop; asleep, so that a machine of few cores can have many that do."""
     sink().mark(number, sent)
     time.sleep(seconds)  # noqa: ASYNC251 - on purpose
+
+
+@app.job(record="before")
+async def keeps(number: int, sent: float, user: str, template: str, pad: str) -> None:  # noqa: ARG001 - payload
+    """Keep what it takes up for as long as its worker lives."""
+    sink().mark(number, sent)
+    await asyncio.Event().wait()
 
 
 @app.job(record="before", cpu=True)

@@ -25,6 +25,7 @@ from bench.space import Space, space
 from bench.steady import steady
 from bench.stress import stress
 from bench.suite import parts
+from bench.tenants import tenants
 from tenure.bench.drain import drain
 from tenure.bench.enqueue import enqueue
 from tenure.bench.latency import latency, lone
@@ -130,6 +131,12 @@ def _lanes(session: Session) -> list[Row]:
     return found
 
 
+def _tenants(session: Session) -> list[Row]:
+    options = session.options
+    counts = (0, 2) if session.quick else (0, 1, 100)
+    return [session.row(tenants, mode, n, options.jobs, options.concurrency) for mode in MODES for n in counts]
+
+
 def _promotion(session: Session) -> list[Row]:
     sizes = (2000,) if session.quick else (100_000, *_million(session))
     return [session.row(promotion, jobs) for jobs in sizes]
@@ -207,6 +214,7 @@ PARTS: Final[dict[str, Callable[[Session], list[Row]]]] = {
     "growth": _growth,
     "backlog": _backlog,
     "lanes": _lanes,
+    "tenants": _tenants,
     "promotion": _promotion,
     "heartbeats": _heartbeats,
     "detection": _detection,

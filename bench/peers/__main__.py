@@ -13,7 +13,8 @@ from rich.console import Console
 
 from bench.__main__ import RESULTS
 from bench.machine import machine, sync_us
-from bench.peers.catalogue import PEERS
+from bench.peers.catalogue import LIMITED, PEERS
+from bench.peers.ceiling import ceiling
 from bench.peers.environment import CannotRunError, driver, versions
 from bench.peers.measure import Contest
 from bench.peers.table import print_figures
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 RATES: Final = (500, 2000)
 # Installed in a moment, so that a quick run can keep the whole alive.
 QUICK: Final = ("tenure-before", "tenure-behind", "saq")
+QUICK_LIMITED: Final = ("tenure-before", "pgqueuer")
 _FOREIGN: Final = ("TENURE_BENCH_POSTGRES_URL", "TENURE_BENCH_REDIS_URL")
 console = Console()
 
@@ -41,19 +43,19 @@ def main(given: Sequence[str] | None = None) -> int:
         # Redis is emptied again and again.
         console.print(f"the comparison empties its servers, so it starts its own: unset {' and '.join(foreign)}")
         return 2
-    chosen = [peer for peer in PEERS if peer.name in options.only]
+    chosen = [peer for peer in _candidates(options) if peer.name in options.only]
     figures: dict[str, Any] = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "quick": options.quick}
     drivers = [_driver(peer) for peer in chosen]  # all are made before anything is measured
     with servers() as running:
         figures["machine"] = run(machine(running))
         figures["peers"] = []
         for peer, started_by in zip(chosen, drivers, strict=True):
-            found = _measured(peer, started_by, running, options)
+            found = (_ceiling if options.limits else _measured)(peer, started_by, running, options)
             console.print(found, highlight=False, soft_wrap=True, style="dim")
             figures["peers"].append(found)
     print_figures(console, figures)
     if options.name or not options.quick:
-        path = RESULTS / f"{options.name or 'peers'}.json"
+        path = RESULTS / f"{options.name or ('peers-limits' if options.limits else 'peers')}.json"
         path.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
         console.print(f"kept in {path}")
     # A peer may fail in a comparison, and the table says so; a quick run is there to show that nothing does.
@@ -99,16 +101,34 @@ def _measured(
     return found
 
 
+def _ceiling(
+    peer: Peer, started_by: list[str] | CannotRunError, running: Servers, options: argparse.Namespace
+) -> dict[str, Any]:
+    """What a limit that is reached costs the others."""
+    if options.quick:
+        return ceiling(peer, started_by, running, 0.3, 200, 1)
+    return ceiling(peer, started_by, running, options.seconds, options.waiting, options.rounds)
+
+
+def _candidates(options: argparse.Namespace) -> Sequence[Peer]:
+    return LIMITED if options.limits else PEERS
+
+
 def _options(given: Sequence[str] | None) -> argparse.Namespace:
-    names = [peer.name for peer in PEERS]
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help=f"tiny, to show that it works; {','.join(QUICK)}")
-    parser.add_argument("--only", action="append", help=f"some, with commas or repeated: {','.join(names)}")
+    every = ",".join(dict.fromkeys(peer.name for peer in (*PEERS, *LIMITED)))
+    parser.add_argument("--quick", action="store_true", help="tiny, and of few, to show that it works")
+    parser.add_argument("--only", action="append", help=f"some, with commas or repeated: {every}")
     parser.add_argument("--seconds", type=float, default=6.0, help="for which a figure is measured. Defaults to 6")
-    parser.add_argument("--name", help="of the file in bench/results. Defaults to peers; a quick run keeps none")
+    parser.add_argument("--limits", action="store_true", help="what a limit that is reached costs the others, no more")
+    parser.add_argument("--waiting", type=int, default=20_000, help="jobs that wait for it. Defaults to 20,000")
+    parser.add_argument("--rounds", type=int, default=3, help="in which its cases take turns. Defaults to 3")
+    parser.add_argument("--name", help="of the file in bench/results. Defaults to peers or peers-limits")
     options = parser.parse_args(given)
+    names = [peer.name for peer in _candidates(options)]
+    quick = QUICK_LIMITED if options.limits else QUICK
     options.only = [name for names in options.only or () for name in names.split(",")] or (
-        QUICK if options.quick else names
+        quick if options.quick else names
     )
     if unknown := set(options.only) - set(names):
         parser.error(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(names)}")

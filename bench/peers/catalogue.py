@@ -22,7 +22,8 @@ class Peer:
         mode: handed to the adapter.
         concurrency: jobs that a worker process runs at once; the best of a few tries.
         unfinished: counts the jobs in its tables that have not ended; empty where it has no tables.
-        node: its adapter is in `node/`.
+        packages: those of `node/package.json` that it is; empty: its adapter is in `adapters/`.
+        limit: what lets one job at a time run of some, in its own words; empty where it has nothing that does.
     """
 
     title: str
@@ -33,13 +34,19 @@ class Peer:
     mode: str = ""
     concurrency: int = 100
     unfinished: str = ""
-    node: bool = False
+    packages: tuple[str, ...] = ()
+    limit: str = ""
 
     @property
     def name(self) -> str:
         """For `--only`."""
         name = f"{self.adapter}-{self.mode}" if self.mode else self.adapter
         return name.replace("_", "-")
+
+    @property
+    def node(self) -> bool:
+        """Whether its adapter is in `node/`."""
+        return bool(self.packages)
 
     @property
     def durable(self) -> bool:
@@ -54,18 +61,20 @@ class Peer:
 
 _DURABLE: Final = "durable: a row is committed"
 _VOLATILE: Final = "volatile: in Redis' memory, its log written each second"
+_KEY: Final = "limit of a key, concurrency 1"
 _OURS: Final = "SELECT count(*) FROM gap006.jobs WHERE status NOT IN ('COMPLETED', 'FAILED', 'CANCELLED')"
 
 PEERS: Final = (
     Peer("tenure", "tenure", f"{_DURABLE}; audit row and fence per attempt, start committed before the run",
-         "defaults", mode="before", concurrency=300, unfinished=_OURS),
+         "defaults", mode="before", concurrency=300, unfinished=_OURS, limit=_KEY),
     Peer("tenure, recorded behind", "tenure",
          f"{_DURABLE}; audit row and fence per attempt, start recorded with the end", 'record="behind"', mode="behind",
-         concurrency=300, unfinished=_OURS),
+         concurrency=300, unfinished=_OURS, limit=_KEY),
     Peer("PgQueuer", "pgqueuer", f"{_DURABLE} and deleted at the end", "asyncpg pool of 20, uvloop", concurrency=200,
-         unfinished="SELECT count(*) FROM pgqueuer"),
+         unfinished="SELECT count(*) FROM pgqueuer", limit="concurrency_limit=1 of an entrypoint"),
     Peer("Procrastinate", "procrastinate", _DURABLE, "psycopg pool of 20, uvloop",
-         unfinished="SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"),
+         unfinished="SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')",
+         limit="lock"),
     Peer("Oban for Python", "oban", _DURABLE, "psycopg pool of 20, uvloop, stager 0.5 s", python="3.12",
          unfinished="SELECT count(*) FROM oban_jobs WHERE state IN ('available', 'executing', 'scheduled')"),
     Peer("Awa", "awa", f"{_DURABLE}, fenced; Rust core", "queue storage, poll 50 ms, uvloop", concurrency=300,
@@ -78,7 +87,18 @@ PEERS: Final = (
     Peer("Dramatiq", "dramatiq", f"{_VOLATILE}; run again after a crash", "threads", concurrency=32),
     Peer("Celery", "celery", f"{_VOLATILE}; acknowledged before the run, lost with its worker",
          "prefork 2, prefetch 128, results ignored, no gossip", concurrency=2),
-    Peer("BullMQ", "bullmq", f"{_VOLATILE}; run again after a crash", "Node, removeOnComplete", node=True,
-         concurrency=50),
+    Peer("BullMQ", "bullmq", f"{_VOLATILE}; run again after a crash", "Node, removeOnComplete",
+         packages=("bullmq", "ioredis"), concurrency=50),
     Peer("BullMQ for Python", "bullmq_python", f"{_VOLATILE}; run again after a crash", "removeOnComplete, uvloop"),
+)  # fmt: skip
+
+# Measured where limits are; the first of them are above.
+LIMITED: Final = (
+    *(peer for peer in PEERS if peer.limit),
+    Peer("Graphile Worker", "graphile_worker", _DURABLE, "Node, pool of 20, no local queue", concurrency=24,
+         packages=("graphile-worker",), limit="named queue",
+         unfinished="SELECT count(*) FROM graphile_worker._private_jobs"),
+    Peer("pg-boss", "pg_boss", _DURABLE, "Node, pool of 20, batches of 100, poll 0.5 s, burstWhenBatchFull",
+         concurrency=400, packages=("pg-boss",), limit="groupConcurrency: 1",
+         unfinished="SELECT count(*) FROM pgboss.job WHERE state IN ('created', 'active', 'retry')"),
 )  # fmt: skip

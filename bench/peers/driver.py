@@ -1,12 +1,14 @@
 """One process of a peer, in the peer's own environment: prepares its store, produces jobs, or works.
 
-    python driver.py ADAPTER setup | enqueue SECONDS | preload JOBS | offer WARM-UP JOBS RATE | work
+    python driver.py ADAPTER setup | work
+    python driver.py ADAPTER enqueue SECONDS | preload JOBS | limited JOBS FIRST | offer WARM-UP JOBS RATE
 
 What was found is the last line printed, as JSON.
 
 Only the standard library and the adapter are imported: nothing of tenure is installed there. An adapter has `setup()`
 and `producer()`, which may be coroutines, and `work()`, which runs one worker process until it is stopped. A producer
 has `one(arguments)` and, where there is such a call, `many(list)`; with `BLOCKING = True` both are plain functions.
+Where the peer has limits, `limited(list)` sends jobs of which one runs at a time, with `settings.hold` for a handler.
 """
 
 from __future__ import annotations
@@ -135,6 +137,12 @@ async def preload(producing: Producing, jobs: int) -> None:
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
 
 
+async def limited(producer: Any, jobs: int, first: int) -> None:
+    """Send so many jobs that share a limit, with numbers from `first` on."""
+    for begin in range(first, first + jobs, BULK):
+        await producer.limited([arguments(number) for number in range(begin, min(begin + BULK, first + jobs))])
+
+
 async def offer(producing: Producing, warm_up: int, jobs: int, rate: float) -> dict[str, float]:
     """Send each job at its planned moment, however slow the earlier ones are; how late the sender itself was.
 
@@ -184,6 +192,8 @@ async def produce(adapter: ModuleType, verb: str, numbers: list[float]) -> objec
             return await enqueue(producing, numbers[0])
         if verb == "preload":
             return await preload(producing, int(numbers[0]))
+        if verb == "limited":
+            return await limited(producer, int(numbers[0]), int(numbers[1]))
         return await offer(producing, int(numbers[0]), int(numbers[1]), numbers[2])
     finally:
         if hasattr(producer, "close"):

@@ -39,7 +39,7 @@ def versions(peer: Peer) -> str:
     """What was installed of what was asked for by name."""
     if peer.node:
         named = json.loads((_NODE / "package.json").read_text("utf-8"))["dependencies"]
-        return ", ".join(f"{name}=={pinned}" for name, pinned in named.items())
+        return ", ".join(f"{name}=={named[name]}" for name in peer.packages)
     if not peer.requirements.exists():
         return f"tenure=={version('tenure')}"
     named, _, _ = peer.requirements.read_text("utf-8").partition("#")

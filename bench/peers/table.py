@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HERE: Final = Path(__file__).parent
 _BEGIN: Final = "<!-- figures: python -m bench.peers.table -->"
+_BEGIN_CEILING: Final = "<!-- figures: python -m bench.peers.table peers-limits -->"
 _END: Final = "<!-- end of figures -->"
 _HEADINGS: Final = (
     "",
@@ -25,10 +26,31 @@ _HEADINGS: Final = (
     "at 2,000/s",
     "just before: load · write and sync, us",
 )
+_CEILING: Final = (
+    "",
+    "limit",
+    "drained/s without a limit",
+    "alone, the limit held",
+    "beside those that wait",
+    "beside to alone: median (all)",
+    "CPU us a job: without · alone · beside",
+    "just before: load · write and sync, us",
+)
+
+
+def headings(figures: dict[str, Any]) -> tuple[str, ...]:
+    """Of the comparison, or of that of limits."""
+    return _CEILING if _is_of_limits(figures) else _HEADINGS
+
+
+def _is_of_limits(figures: dict[str, Any]) -> bool:
+    return any("limit" in peer for peer in figures["peers"])
 
 
 def lines(figures: dict[str, Any]) -> list[list[str]]:
     """One line a peer, under the headings."""
+    if _is_of_limits(figures):
+        return [[peer["title"], peer["limit"], *_ceiling_cells(peer)] for peer in figures["peers"]]
     return [[peer["title"], "committed" if peer["durable"] else "volatile", *_cells(peer)] for peer in figures["peers"]]
 
 
@@ -48,6 +70,15 @@ def _cells(peer: dict[str, Any]) -> list[str]:
     return [sent, drained, cpu, *waits, f"{peer['before']['load']} · {peer['before']['sync_us']}"]
 
 
+def _ceiling_cells(peer: dict[str, Any]) -> list[str]:
+    if "failed" in peer:
+        return ["cannot", *[""] * (len(_CEILING) - 3)]
+    rates = [f"{peer[case]:,.0f}" for case in ("unlimited", "alone", "beside")]
+    ratio = f"{peer['ratio']:g} ({' · '.join(f'{one:g}' for one in peer['ratios'])})"
+    cpu = " · ".join(f"{peer['cpu'][case]:,.0f}" for case in ("unlimited", "alone", "beside"))
+    return [*rates, ratio, cpu, f"{peer['before']['load']} · {peer['before']['sync_us']}"]
+
+
 def _cannot(found: dict[str, Any]) -> str:
     return "cannot" if "cannot" in found else ""
 
@@ -58,7 +89,7 @@ def _number(value: float | None) -> str:
 
 def print_figures(console: Console, figures: dict[str, Any]) -> None:
     """On the terminal."""
-    table = Table(*_HEADINGS)
+    table = Table(*headings(figures))
     for line in lines(figures):
         table.add_row(*line)
     console.print(table)
@@ -68,12 +99,14 @@ def markdown(figures: dict[str, Any]) -> str:
     """For the README: the machine, the table, what each promises and was set to, and why what is missing is."""
     text = [f"Measured {figures['measured']}.", ""]
     text += [f"* {name}: {value}" for name, value in figures["machine"].items()]
-    text += ["", f"| {' | '.join(_HEADINGS)} |", "|" + "---|" * len(_HEADINGS)]
+    text += ["", f"| {' | '.join(headings(figures))} |", "|" + "---|" * len(headings(figures))]
     text += [f"| {' | '.join(line)} |" for line in lines(figures)]
-    text += ["", "| peer | promise | settings | slots | versions |", "|---|---|---|---|---|"]
+    said = ("promise", "settings", "concurrency", "versions")
+    if _is_of_limits(figures):
+        said = said[1:]
+    text += ["", f"| peer | {' | '.join(said).replace('concurrency', 'slots')} |", "|" + "---|" * (1 + len(said))]
     for peer in figures["peers"]:
-        columns = (peer["title"], peer["promise"], peer["settings"], str(peer["concurrency"]), peer["versions"])
-        text.append(f"| {' | '.join(columns)} |")
+        text.append(f"| {peer['title']} | {' | '.join(str(peer[name]) for name in said)} |")
     reasons = [f"* {peer['title']}: {peer['failed']}" for peer in figures["peers"] if "failed" in peer]
     reasons += [
         f"* {peer['title']}, {name.replace('_', ' ')}: {found['cannot']}"
@@ -87,18 +120,22 @@ def markdown(figures: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Put the figures of a results file into the README, and draw them."""
-    from bench.peers.picture import draw  # noqa: PLC0415 - the table does without matplotlib
-
+    """Put the figures of a results file into the README, and draw them where they are of the comparison."""
     name = sys.argv[1] if len(sys.argv) > 1 else "peers"
     results = HERE.parent / "results"
     figures = json.loads((results / f"{name}.json").read_text("utf-8"))
-    draw(figures, results / f"{name}.svg")
+    shown, begin = markdown(figures), _BEGIN
+    if _is_of_limits(figures):
+        begin = _BEGIN_CEILING
+    else:
+        from bench.peers.picture import draw  # noqa: PLC0415 - the table does without matplotlib
+
+        draw(figures, results / f"{name}.svg")
+        shown += f"\n\n![drained jobs a second and pick-up latency](../results/{name}.svg)"
     readme = HERE / "README.md"
-    before, _, rest = readme.read_text("utf-8").partition(_BEGIN)
+    before, _, rest = readme.read_text("utf-8").partition(begin)
     _, _, after = rest.partition(_END)
-    shown = f"{markdown(figures)}\n\n![drained jobs a second and pick-up latency](../results/{name}.svg)"
-    readme.write_text(f"{before}{_BEGIN}\n{shown}\n{_END}{after}", "utf-8")
+    readme.write_text(f"{before}{begin}\n{shown}\n{_END}{after}", "utf-8")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from tenure import _validate
 from tenure._outcomes import Enqueued, refuse, refuses
-from tenure._priorities import Heights, let_go, lift
+from tenure._priorities import Heights, bounds, let_go, lift
 from tenure.errors import Backpressure, DependencyCycle, InvalidInput, UnknownDependency
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ async def _insert(
     outside = sorted({parent for needs in parents.values() for parent in needs if parent not in own})
     highest = max((job.options.priority for job in jobs), default=1)
     known = await _lock(database, outside, highest, connection)
-    heights = Heights(known)
+    heights = Heights(known, await bounds(database, own, parents, connection))
     rows: list[tuple[str, str, str, bool]] = []
     for job in jobs:
         waits = []

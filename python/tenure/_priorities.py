@@ -30,9 +30,12 @@ class Heights:
     those that are lower than itself. What lifts a parent is not handed on to its other children: it may fall again.
     """
 
-    def __init__(self, known: Mapping[str, Row]) -> None:
-        """Begin; `known` are the (locked) parents that exist already, rows of `lock_parents.sql`."""
+    def __init__(self, known: Mapping[str, Row], bounds: Mapping[str, int]) -> None:
+        """Begin; `known` are the (locked) parents that exist already, rows of `lock_parents.sql`, and `bounds` those of
+        tenants whose jobs hand a priority on, of `bounds`.
+        """
         self._known = known
+        self._bounds = bounds
         self._own: dict[str, int] = {job_id: row["own_priority"] for job_id, row in known.items()}
         self._waits: list[tuple[NewJob, str]] = []
         # With the profile it was made of, whose identity is the key.
@@ -43,6 +46,8 @@ class Heights:
         priority = job.options.priority
         if job.options.inherit_priority:
             priority = max(priority, max((self._own[parent] for parent in parents), default=1))
+        if self._bounds and job.options.tenant is not None:
+            priority = min(priority, self._bounds.get(job.options.tenant, priority))
         self._own[job.job_id] = priority
         if job.profile.priority != priority:
             job.profile = self._with(job.profile, priority)
@@ -69,6 +74,26 @@ class Heights:
             made = msgspec.structs.replace(profile, priority=priority), profile
             self._profiles[id(profile), priority] = made
         return made[0]
+
+
+async def bounds(
+    database: Database, jobs: Mapping[str, NewJob], parents: Mapping[str, Collection[str]], connection: Connection
+) -> dict[str, int]:
+    """The highest priorities of tenants, where a new job of one hands its own on to a new job of another: what the
+    insert will leave of a parent's is all that its child takes. Within one tenant the insert bounds the child all the
+    same, and nothing is asked.
+    """
+    handed_on = (
+        (jobs[parent].options.tenant, jobs[child].options.tenant)
+        for child, needs in parents.items()
+        for parent in needs
+        if parent in jobs
+    )
+    if not any(tenant is not None and tenant != other for tenant, other in handed_on):
+        return {}
+    tenants = list({job.options.tenant for job in jobs.values()} - {None})
+    rows = await database.fetch("bounded_tenants", tenants, connection=connection)
+    return {row["tenant"]: row["max_priority"] for row in rows}
 
 
 async def lift(database: Database, waited_for: Lifts, connection: Connection) -> list[str]:

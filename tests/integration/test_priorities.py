@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +158,46 @@ async def test_in_one_call(open_app, app, step):
     assert await priorities(*done.jobs) == [4] * 10 + [5] * 7
     assert (await order(app, 1)) == [first.job_id]
     assert len(await order(app)) == len(crowd)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_in_one_call_is_as_in_many(open_app, app, step, seed):
+    """Tenants of all bounds in one graph: whoever asks for more than its tenant may have hands on what it got."""
+    await open_app(app)
+    await app.admin.tenants.set("small", max_priority=2)
+    await app.admin.tenants.set("middling", max_priority=4)
+    generator = random.Random(seed)
+    flow = app.workflow()
+    handles: list[Any] = []
+    singly: list[Any] = []
+    for _ in range(25):
+        options = {
+            "priority": generator.randint(1, 5),
+            "tenant": generator.choice([None, "small", "middling", "unbounded"]),
+            "inherit_priority": generator.random() < 0.8,
+        }
+        parents = generator.sample(range(len(singly)), min(len(singly), generator.randint(0, 2)))
+        after = [handles[number] for number in parents]
+        handles.append(flow.add(step.options(**options).request(), after=after))
+        singly.append(await step.options(**options, depends_on=[singly[number] for number in parents]).enqueue())
+    done = await flow.enqueue()
+
+    async def counted(jobs: Any) -> list[tuple[int, int | None]]:
+        return [((info := await job.info()).priority, info.own_priority) for job in jobs]
+
+    assert await counted(done.jobs) == await counted(singly)
+
+
+async def test_a_child_takes_no_more_than_its_parent_got(open_app, app, step):
+    """Of another tenant, in one call as in two."""
+    await open_app(app)
+    await app.admin.tenants.set("small", max_priority=2)
+    flow = app.workflow()
+    parent = flow.add(step.options(priority=5, tenant="small").request())
+    child = flow.add(step.options(priority=1).request(), after=[parent])
+    flow.add(step.options(priority=1, tenant="small").request(), after=[child])
+    done = await flow.enqueue()
+    assert await priorities(*done.jobs) == [2, 2, 2]
 
 
 async def test_a_scheduled_job_is_lifted_for_when_it_is_due(open_app, app, step):

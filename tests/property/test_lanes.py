@@ -200,6 +200,22 @@ def test_dominant_shares_are_those_of_the_paper(raw_redis, prefix):
     assert [job.tenant for job in lanes.lease(20, ";cpu=1,gb=4")] == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("slots", "change", "early"),
+    [("2", {"capacity|slots": "24"}, 12), ("24", {"weight|early": "5"}, 20)],
+    ids=["a larger fleet", "a higher weight"],
+)
+def test_what_is_held_counts_by_the_policy_that_there_is(raw_redis, prefix, slots, change, early):
+    policy = {"fair": "share", "capacity|slots": slots}
+    lanes = Lanes(raw_redis, prefix, policy)
+    lanes.push(jobs_of("early", 40))
+    held = lanes.lease(int(slots) // 2 if "weight|early" in change else 2)
+    assert lanes.set_policy(policy | change) == 1
+    lanes.push(jobs_of("late", 40))
+    every = Counter(job.tenant for job in (*held, *lanes.lease(24 - len(held))))
+    assert every == {"early": early, "late": 24 - early}, "24 slots, shared by weight"
+
+
 def test_time_that_was_used_is_what_is_charged(raw_redis, prefix):
     lanes = Lanes(raw_redis, prefix, {"fair": "time"})
     lanes.push(jobs_of("slow", 400, job_type="long"))

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from bench.peers.catalogue import HERE, PEERS
+from bench.peers.catalogue import HERE, LIMITED, PEERS
 from bench.peers.environment import versions
 from bench.peers.table import lines, markdown
 
@@ -26,7 +26,7 @@ _WHOLE = {
 }
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+@pytest.mark.parametrize("peer", dict.fromkeys((*PEERS, *LIMITED)), ids=lambda peer: peer.name)
 def test_every_peer_has_an_adapter_and_pinned_versions(peer):
     adapters, ending = (HERE / "node", "mjs") if peer.node else (HERE / "adapters", "py")
     assert (adapters / f"{peer.adapter}_adapter.{ending}").exists()
@@ -36,13 +36,24 @@ def test_every_peer_has_an_adapter_and_pinned_versions(peer):
     elif peer.node:
         named = json.loads((HERE / "node" / "package.json").read_text("utf-8"))["dependencies"]
         assert [version for version in named.values() if not version[0].isdigit()] == []
+        assert set(peer.packages) <= named.keys()
     else:
         assert peer.title.startswith("tenure")
     assert "==" in versions(peer)
 
 
-def test_names_are_told_apart():
-    assert len({peer.name for peer in PEERS}) == len(PEERS)
+@pytest.mark.parametrize("peers", [PEERS, LIMITED], ids=["all", "limited"])
+def test_names_are_told_apart(peers):
+    assert len({peer.name for peer in peers}) == len(peers)
+
+
+@pytest.mark.parametrize("peer", LIMITED, ids=lambda peer: peer.name)
+def test_who_has_limits_can_be_sent_jobs_under_one(peer):
+    adapters, ending = (HERE / "node", "mjs") if peer.node else (HERE / "adapters", "py")
+    source = (adapters / f"{peer.adapter}_adapter.{ending}").read_text("utf-8")
+    assert peer.limit
+    assert re.search(r"\blimited\b", source)
+    assert re.search(r"\bhold\(|\bkeeps\b", source)
 
 
 def test_what_a_peer_cannot_do_says_why():
@@ -55,3 +66,21 @@ def test_what_a_peer_cannot_do_says_why():
     text = markdown(figures)
     for reason in ("X, drain 2: it fell over", "X, latency 2000: one worker process drains 900/s", "Y: needs python 9"):
         assert reason in text
+
+
+def test_what_a_limit_costs_the_others_is_a_table_of_its_own():
+    peer = {name: _WHOLE[name] for name in ("name", "title", "settings", "concurrency", "versions", "before")}
+    measured = {
+        "unlimited": 5000.4, "alone": 4000.0, "beside": 1000.0, "ratio": 0.25, "ratios": [0.2, 0.25, 0.5],
+        "cpu": {"unlimited": 40.0, "alone": 50.0, "beside": 200.0},
+    }  # fmt: skip
+    whole = {**peer, "limit": "lock", **measured}
+    failed = {**peer, "limit": "lock", "title": "Y", "failed": "needs node"}
+    figures = {"measured": "now", "machine": {"cores": "2"}, "peers": [whole, failed]}
+    first, second = lines(figures)
+    assert first[1:6] == ["lock", "5,000", "4,000", "1,000", "0.25 (0.2 · 0.25 · 0.5)"]
+    assert first[6] == "40 · 50 · 200"
+    assert len(first) == len(second)
+    text = markdown(figures)
+    assert "Y: needs node" in text
+    assert "promise" not in text

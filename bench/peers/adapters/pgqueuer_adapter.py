@@ -24,8 +24,14 @@ class Producer:
         await self._queries.enqueue("noop", json.dumps(arguments).encode())
 
     async def many(self, batch):
+        await self._send("noop", batch)
+
+    async def limited(self, batch):
+        await self._send("held", batch)
+
+    async def _send(self, entrypoint, batch):
         count = len(batch)
-        await self._queries.enqueue(["noop"] * count, [json.dumps(one).encode() for one in batch], [0] * count)
+        await self._queries.enqueue([entrypoint] * count, [json.dumps(one).encode() for one in batch], [0] * count)
 
 
 async def producer():
@@ -40,6 +46,12 @@ def work():
             @worker.entrypoint("noop")
             async def noop(job):
                 settings.mark(json.loads(job.payload))
+
+            if settings.LIMITED:
+
+                @worker.entrypoint("held", concurrency_limit=1)
+                async def held(job):
+                    await settings.hold(json.loads(job.payload))
 
             await worker.run(batch_size=settings.CONCURRENCY)
 

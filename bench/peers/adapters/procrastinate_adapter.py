@@ -12,6 +12,11 @@ async def noop(arguments):
     settings.mark(arguments)
 
 
+@app.task(name="held", queue="bench", lock="held")
+async def held(arguments):
+    await settings.hold(arguments)
+
+
 async def setup():
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
@@ -23,6 +28,9 @@ class Producer:
 
     async def many(self, batch):
         await noop.batch_defer_async(*({"arguments": one} for one in batch))
+
+    async def limited(self, batch):
+        await held.batch_defer_async(*({"arguments": one} for one in batch))
 
     async def close(self):
         await app.close_async()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import sys
@@ -12,6 +13,8 @@ POSTGRES = os.environ.get("PEER_POSTGRES", "")
 REDIS = os.environ.get("PEER_REDIS", "")
 CONCURRENCY = int(os.environ.get("PEER_CONCURRENCY", "100"))
 MODE = os.environ.get("PEER_MODE", "")
+# Whether limits are set, by which jobs of `Producer.limited` run one at a time.
+LIMITED = bool(os.environ.get("PEER_LIMITED"))
 POOL = 20
 
 
@@ -24,3 +27,9 @@ def _sink() -> Any:
 def mark(arguments: dict[str, Any]) -> None:
     """The handler of this job begins now; nothing else is done."""
     _sink().mark(arguments["number"], arguments["sent"])
+
+
+async def hold(arguments: dict[str, Any]) -> None:
+    """The handler of a job under a limit: it holds that for as long as its worker lives."""
+    mark(arguments)
+    await asyncio.Event().wait()

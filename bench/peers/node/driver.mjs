@@ -1,6 +1,6 @@
 // One process of a peer that lives in Node; the same verbs and the same format of marks as ../driver.py.
 //
-//     node driver.mjs ADAPTER setup | enqueue SECONDS | preload JOBS | offer WARM-UP JOBS RATE | work
+//     node driver.mjs ADAPTER setup | enqueue SECONDS | preload JOBS | limited JOBS FIRST | offer WARM-UP JOBS RATE | work
 //
 // What was found is the last line printed, as JSON.
 import { once } from 'node:events';
@@ -58,6 +58,15 @@ async function preload(producer, jobs) {
   return null;
 }
 
+// Jobs that share a limit, with numbers from `from` on.
+async function limited(producer, jobs, from) {
+  for (let first = from; first < from + jobs; first += BULK) {
+    const length = Math.min(BULK, from + jobs - first);
+    await producer.limited(Array.from({ length }, (_, index) => payload(first + index)));
+  }
+  return null;
+}
+
 // Each job is sent at its planned moment, however slow the earlier ones are.
 async function offer(producer, warmUp, jobs, perSecond) {
   await Promise.all(Array.from({ length: warmUp }, (_, number) => producer.one(payload(number))));
@@ -93,7 +102,7 @@ if (verb === 'work') {
   console.log(JSON.stringify(await adapter.setup()));
 } else {
   const producer = await adapter.producer();
-  const found = await { enqueue, preload, offer }[verb](producer, ...numbers);
+  const found = await { enqueue, preload, limited, offer }[verb](producer, ...numbers);
   await producer.close();
   console.log(JSON.stringify(found ?? null));
 }

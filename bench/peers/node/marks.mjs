@@ -18,6 +18,12 @@ export function mark(job) {
   if (pending.push([job.number, job.sent, now()]) === 1) setImmediate(write);
 }
 
+// A job under a limit holds that for as long as its worker lives.
+export function hold(job) {
+  mark(job);
+  return new Promise(() => {});
+}
+
 function write() {
   file ??= fs.openSync(path.join(process.env.PEER_SINK, `${process.pid}.marks`), 'w');
   const marks = Buffer.alloc(pending.length * MARK);

@@ -1,5 +1,5 @@
 -- All that Redis must know of a queue's order, shares and limits, as fields and texts. What the live workers that serve it have
--- together is part of it only where tenants share by that; weights where there is anything of its own (`adopt_tenants.sql`).
+-- together is part of it only where tenants share by that, and where there are none yet whoever holds fewest leases is next; weights where there is anything of its own (`adopt_tenants.sql`).
 WITH policy AS (
     SELECT order_by, ageing_ms, shortest_factor, fair FROM {schema}.queue_policies WHERE queue = $1
 ), serving AS (
@@ -26,6 +26,6 @@ WHERE weight <> 1 AND EXISTS (
     SELECT FROM {schema}.queue_policies WHERE queue = $1 UNION ALL SELECT FROM {schema}.limits WHERE queue = $1 AND kind <> 'queued'
 )
 UNION ALL
-SELECT 'capacity|slots', sum(concurrency)::text FROM serving HAVING count(*) > 0
+SELECT 'capacity|slots', COALESCE(sum(concurrency), 1000000)::text FROM serving HAVING EXISTS (SELECT FROM policy WHERE fair = 'share')
 UNION ALL
 SELECT 'capacity|' || r.key, trim_scale(sum(r.value::numeric))::text FROM serving, jsonb_each_text(serving.resources) AS r GROUP BY r.key

@@ -66,6 +66,13 @@ async def drain(
 ) -> Drained:
     """Preload, start the workers, and measure until PostgreSQL has the last job as completed."""
     await preload(stage, mode, jobs)
+    return await empty(stage, mode, jobs, processes, concurrency, meter)
+
+
+async def empty(
+    stage: Stage, mode: str, jobs: int, processes: int, concurrency: int, meter: Meter | None = None
+) -> Drained:
+    """Likewise, of a queue that is filled: its jobs have the numbers from 0 on."""
     with fleet(stage, processes, concurrency) as workers:
         await _first_start(stage, workers)
         # Start-up is not part of a job's cost; the few jobs done before this line are.

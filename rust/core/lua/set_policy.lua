@@ -57,6 +57,14 @@ if not empty and not is_laned(built) then
   redis.call('SET', KEYS[1], built == 'paused' and 'paused laned' or 'laned')
 end
 
+-- What a tenant holds is another share of a fleet that has changed, or by another weight.
+if policy.fair == 'share' then
+  for _, name in ipairs(redis.call('HKEYS', USED)) do
+    local tenant = string.match(name, '^tenant|([^|]*)$')
+    for each = 1, tenant and 3 or 0 do move_turns(tenant, each) end
+  end
+end
+
 local from = '[key|'
 while true do
   local member = redis.call('ZRANGE', PARKED, from, '+', 'BYLEX', 'LIMIT', 0, 1)[1]
