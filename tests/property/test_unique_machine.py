@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -211,6 +212,7 @@ class UniqueMachine(RuleBasedStateMachine):
             self.holder(key)
 
 
+@pytest.mark.timeout(600)  # a failure is made small, which takes its time
 def test_one_job_per_key_whatever_happens(app: Tenure) -> None:
     """A thousand steps, each with a look at the whole table."""
     how = settings(

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -293,6 +294,7 @@ class WorkflowMachine(RuleBasedStateMachine):
                 assert (row["priority"], row["own_priority"]) == (effective, own), job_id
 
 
+@pytest.mark.timeout(600)  # a failure is made small, which takes its time
 def test_graphs_and_priorities_whatever_happens(app: Tenure) -> None:
     """Some thousand steps, each with a look at the whole table."""
     how = settings(

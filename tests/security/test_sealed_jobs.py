@@ -240,7 +240,7 @@ async def test_a_schedule_that_replaces_a_job_seals_it_too(sealed, raw_postgres,
         assert (str(row["job_id"]), row["status"]) == (first.id, "PENDING")
         assert CANARY.encode() not in row["payload"]
         async with app.worker():
-            assert await first.result(10) == CANARY
+            assert await first.result(30) == CANARY
     assert ran == [CANARY]
 
 
