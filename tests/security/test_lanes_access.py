@@ -72,6 +72,19 @@ async def test_each_role_does_its_part(access):
         assert (await operator.lanes(QUEUE)).classes == []
 
 
+async def test_a_fleet_that_changes_is_told_by_its_workers(access):
+    """Whoever has the duty says what the fleet has, and what is held is placed anew."""
+    async with engine(access, "producer") as producer, engine(access, "worker") as worker:
+        await worker.set_policy(QUEUE, {"fair": "share", "capacity|slots": "2"}, building=True)
+        await worker.set_generation(QUEUE)
+        assert (await producer.enqueue(QUEUE, [job("early") for _ in range(6)])).ready == 6
+        assert len((await worker.lease(QUEUE, 2, "")).leases) == 2
+        assert await worker.set_policy(QUEUE, {"fair": "share", "capacity|slots": "6"}) == "set"
+        assert (await producer.enqueue(QUEUE, [job("late") for _ in range(6)])).ready == 6
+        tenants = [lease.tenant for lease in (await worker.lease(QUEUE, 4, "")).leases]
+        assert sorted(tenants) == ["early", "late", "late", "late"]
+
+
 async def test_metrics_only_look(access):
     async with engine(access, "worker") as worker, engine(access, "metrics") as metrics:
         await worker.set_generation(QUEUE)

@@ -59,8 +59,9 @@ end
 
 -- What a tenant holds is another share of a fleet that has changed, or by another weight.
 if policy.fair == 'share' then
-  for _, name in ipairs(redis.call('HKEYS', USED)) do
-    local tenant = string.match(name, '^tenant|([^|]*)$')
+  local held = redis.call('HGETALL', USED)
+  for at = 1, #held, 2 do
+    local tenant = string.match(held[at], '^tenant|([^|]*)$')
     for each = 1, tenant and 3 or 0 do move_turns(tenant, each) end
   end
 end
