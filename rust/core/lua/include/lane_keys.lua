@@ -58,25 +58,24 @@ local function mean_of(job_type)
   return means[job_type] or nil
 end
 
-local function absent(word) return word == '-' and '' or word end
+local function absent(word) return word ~= '-' and word or '' end
 
 -- A job from its descriptor, or nil.
 local function parse(id, text)
   text = text or ''
-  local job = { id = id, tenant = '', class = '', key = '', cost = 1000, deadline = 0, laned = string.byte(text) == 50 } -- '2'
-  local priority, run_at, tenant, class, key, cost, deadline
-  if job.laned then
-    priority, job.fence, run_at, job.type, tenant, class, key, cost, deadline =
+  local laned, cost, deadline = string.byte(text) == 50, 1000, 0 -- '2'
+  local priority, fence, run_at, job_type, tenant, class, key
+  if laned then
+    priority, fence, run_at, job_type, tenant, class, key, cost, deadline =
       string.match(text, '^2 (%d) (%d+) %d+ %d+ %d+ (%-?%d+) %S+ %S+ (%S+) (%S+) (%S+) (%S+) (%d+) (%d+)\n')
-    if not priority then return nil end
-    job.tenant, job.class, job.key = absent(tenant), absent(class), absent(key)
-    job.cost, job.deadline = tonumber(cost), tonumber(deadline)
   else
-    priority, job.fence, run_at, job.type = string.match(text, '^1 (%d) (%d+) %d+ %d+ %d+ (%-?%d+) %S+ %S+ (%S+)')
-    if not priority then return nil end
+    priority, fence, run_at, job_type = string.match(text, '^1 (%d) (%d+) %d+ %d+ %d+ (%-?%d+) %S+ %S+ (%S+)')
   end
-  job.priority, job.run_at = tonumber(priority), math.max(0, tonumber(run_at))
-  return job
+  if not priority then return nil end
+  return {
+    id = id, priority = tonumber(priority), fence = fence, type = job_type, run_at = math.max(0, tonumber(run_at)), laned = laned,
+    tenant = absent(tenant), class = absent(class), key = absent(key), cost = tonumber(cost), deadline = tonumber(deadline),
+  }
 end
 
 -- The lease of a job that would be taken next.

@@ -22,7 +22,7 @@ end
 
 -- `written` is the tag that the tenant has in TURNS.
 local function look_at(tenant, band, written)
-  local entry = { tenant = tenant, tag = tag_of(tenant, band), written = written }
+  local entry = { tenant = tenant, tag = tag_of(tenant, band), written = written, changed = false }
   seen[band][tenant] = entry
   return entry
 end
@@ -102,25 +102,30 @@ end
 -- The lanes of a tenant in a band that wait for no limit, by their first jobs.
 local function place_of(sort, band, tenant)
   local name = heads_of(sort, band, tenant)
-  if not places[name] then places[name] = { name = name, sort = sort, heads = {}, more = true, last = '' } end
+  if not places[name] then places[name] = { name = name, sort = sort, heads = {}, more = true, last = '', from = false, shut = false } end
   return places[name]
+end
+
+-- Tables with all of their fields at once: each that is added later makes Lua lay them out anew.
+local function listed_job(id, member, order)
+  return { id = id, member = member, order = order, descriptor = false, job = false, lease = false, live = false }
 end
 
 -- Reads jobs on, with their descriptors, and which of them have a live lease or are being rescued. What comes behind them is known too.
 local function read_jobs(lane, most)
-  local count = math.min(lane.size or 1, most)
+  local count = math.min(lane.size, most)
   lane.size = 4 * count
   local listed, ids = {}, {}
   if lane.plain then
     local from = lane.taken or 0
     local flat = redis.call('ZRANGE', KEYS[lane.band + 1], from, from + count, 'WITHSCORES')
-    for at = 1, #flat, 2 do listed[#listed + 1] = { id = flat[at], order = padded(tonumber(flat[at + 1])) } end
+    for at = 1, #flat, 2 do listed[#listed + 1] = listed_job(flat[at], false, padded(tonumber(flat[at + 1]))) end
     lane.taken = from + count
   else
     local from = lane.behind and '[' .. lane.behind.member or '[' .. lane.name .. '|'
     local members = redis.call('ZRANGE', READY, from, '(' .. lane.name .. '}', 'BYLEX', 'LIMIT', 0, count + 1)
     for at, member in ipairs(members) do
-      listed[at] = { id = string.sub(member, #lane.name + 21), member = member, order = order_in(lane, member) }
+      listed[at] = listed_job(string.sub(member, #lane.name + 21), member, order_in(lane, member))
     end
   end
   lane.behind, listed[count + 1] = listed[count + 1], nil
@@ -158,7 +163,7 @@ local function first_lane(sorts, band, tenant, most)
     if first and (not best or string.sub(first, 1, 18) < string.sub(head, 1, 18)) then best, head = place, first end
   end
   if in_plain_band(tenant, band) then
-    lanes[band] = lanes[band] or { plain = true, band = band, tenant = '', class = '0', key = '' }
+    lanes[band] = lanes[band] or { plain = true, band = band, tenant = '', class = '0', key = '', size = 1 }
     local first = first_job(lanes[band], most)
     if first and (not best or first.order <= string.sub(head, 1, 18)) then return lanes[band] end
   end
@@ -169,6 +174,7 @@ local function first_lane(sorts, band, tenant, most)
     local class, job_type = string.match(best.sort, '^(%d+)|(.*)$')
     lanes[name] = {
       name = name, class = class, type = job_type, band = band, tenant = tenant, key = key, place = best, head = head,
+      jobs = false, at = 1, behind = false, size = 1, moved = false, now = false,
     }
   end
   return lanes[name]
