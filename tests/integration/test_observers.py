@@ -231,13 +231,13 @@ async def test_who_sees_badly_does_not_vote(fleet, far, becomes, open_app, stran
 
 async def test_a_large_fleet_has_as_many_observers_as_there_are_seats(fleet, eventually):
     observers = await fleet(SEATS + 2)
-    assert sum(one.seated for one in observers) == SEATS
-    assert len({one._seat.name for one in observers if one.seated}) == SEATS
-    [gone, *_] = [one for one in observers if one.seated]
+    seated = [one for one in observers if one._seat is not None]
+    assert len({one._seat.name for one in seated}) == len(seated) == SEATS
+    gone = seated[0]
     await gone.stop()
     # whoever had none looks again within four seconds
     others = [one for one in observers if one is not gone]
-    await eventually(lambda: sum(one.seated for one in others) == SEATS)
+    await eventually(lambda: sum(one._seat is not None for one in others) == SEATS)
 
 
 async def test_a_worker_that_nobody_can_hear_leases_nothing(open_app, app, eventually):

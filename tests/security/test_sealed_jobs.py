@@ -235,6 +235,7 @@ async def test_a_schedule_that_replaces_a_job_seals_it_too(sealed, raw_postgres,
         await worker._recurring.declare()
         await app.admin.schedules.trigger("yearly")
         await worker._recurring.run("default")
+        await worker._publisher.drained()
         worker._end()
         [row] = await raw_postgres.fetch(f"SELECT job_id, payload, status FROM {migrated_schema}.jobs")
         assert (str(row["job_id"]), row["status"]) == (first.id, "PENDING")
