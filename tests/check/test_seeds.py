@@ -29,6 +29,7 @@ async def test_no_seed_breaks_an_invariant(postgres_url, tmp_path):
     assert batch["crashed"] == {}
     assert batch["lost"] == 0
     assert batch["acked"] > 0
+    assert batch["zombies_refused"] > 0
     # a void seed proves nothing; one in ten may meet a machine too busy for its last fault
     assert batch["verdicts"].get("valid", 0) >= SEEDS * 0.9
     assert all(batch["effects"].values())
