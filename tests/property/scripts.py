@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import redis
+    from redis.client import PubSub
 
 _LUA: Final = Path(__file__).parents[2] / "rust/core/lua"
 _CLOCK: Final = """local time = redis.call('TIME')
@@ -60,9 +61,16 @@ class Queue:
         """What stands before a worker in its inbox."""
         return f"{self._prefix}:inbox:"
 
-    def tell(self, worker: str) -> None:
-        """Say something in a worker's inbox."""
-        self._client.publish(f"{self.inbox}{worker}:inbox", "")
+    def woken(self, inbox: PubSub) -> list[str]:
+        """Who was woken since this was asked last: what the inboxes heard before a last word of one's own."""
+        self._client.publish(f"{self.inbox}nobody:inbox", "")
+        names: list[str] = []
+        while (message := inbox.get_message(timeout=5)) is not None:
+            name = message["channel"].decode().split(":")[-2]
+            if name == "nobody":
+                return names
+            names.append(name)
+        raise AssertionError("the inbox is not heard")
 
     def tell_time(self, now_ms: int) -> None:
         """Set the clock."""

@@ -30,7 +30,7 @@ class LaneMachine(RuleBasedStateMachine):
         super().__init__()
         self.queue, self.inbox = queue, inbox
         queue.forget_everything()
-        self._heard()
+        self.queue.woken(self.inbox)
         self.lanes = Lanes(BEGAN)
         self.queue.tell_time(BEGAN)
         self.workers = workers()
@@ -41,24 +41,13 @@ class LaneMachine(RuleBasedStateMachine):
 
     # -- what a fleet does by itself ---------------------------------------------------------------------------------
 
-    def _heard(self) -> list[str]:
-        """Who was woken: what was told before a last word of one's own."""
-        self.queue.tell("nobody")
-        names: list[str] = []
-        while (message := self.inbox.get_message(timeout=5)) is not None:
-            name = message["channel"].decode().split(":")[-2]
-            if name == "nobody":
-                return names
-            names.append(name)
-        raise AssertionError("the inbox is not heard")
-
     def _settle(self) -> None:
         self.lanes.get_ready()
         unknown = {name for name, worker in self.workers.items() if worker.unknown}
         self.queue.call("promote", "q", self.queue.inbox, 1000)
         for name in [name for name, worker in self.workers.items() if not worker.idle and worker.free]:
             self._ask(name)
-        while names := self._heard():
+        while names := self.queue.woken(self.inbox):
             for name in names:
                 if name not in unknown:
                     self._may_be_woken(name)

@@ -33,15 +33,8 @@ class Fleet:
         assert self.queue.call("lane_push", "q", self.queue.inbox, "enqueue", *arguments)[0] == "PUSHED"
 
     def woken(self) -> list[str]:
-        """Who was woken since this was asked last: what was told before a last word of one's own."""
-        self.queue.tell("nobody")
-        names: list[str] = []
-        while (message := self._inbox.get_message(timeout=5)) is not None:
-            name = message["channel"].decode().split(":")[-2]
-            if name == "nobody":
-                return names
-            names.append(name)
-        raise AssertionError("the inbox is not heard")
+        """Who was woken since this was asked last."""
+        return self.queue.woken(self._inbox)
 
 
 @pytest.fixture
